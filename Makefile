@@ -1,0 +1,40 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+SETUP := .venv/.pellucid-installed
+export OMP_NUM_THREADS ?= 1
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: setup demo test fast lint clean
+
+setup: $(SETUP)
+
+# pip takes the pinned torch first (a plain resolve would add gigabytes of CUDA packages); uv then installs the pinned rest.
+$(SETUP): envs/cpu.txt envs/torch.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/torch.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r envs/cpu.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+demo: $(SETUP)
+	$(BIN)/pellucid doctor
+	$(BIN)/snakemake --cores all
+	cat results/reports/demo/numbers.txt
+
+test: lint
+	$(BIN)/pytest -m "not slow" --durations=10
+	$(BIN)/pytest -m slow --durations=10
+
+fast: $(SETUP)
+	$(BIN)/pytest -m "not slow"
+
+lint: $(SETUP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+clean:
+	rm -rf results data/raw .snakemake logs

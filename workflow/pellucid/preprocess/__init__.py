@@ -1,0 +1,1 @@
+"""Preprocessing shared by the systems: wavelets, splits and the alignment of clocks."""
