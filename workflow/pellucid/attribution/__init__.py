@@ -1,0 +1,1 @@
+"""Attribution shared by the systems: shuffling, its intervals and its null."""

@@ -1,0 +1,1 @@
+"""Fitting shared by the systems: the training loop, metrics and baselines."""

@@ -1,0 +1,1 @@
+"""Style and saving of figures shared by the systems."""

@@ -1,0 +1,36 @@
+"""Readers of raw formats by name; each module has `Settings`, `read(files, settings) -> tree` and `write` for simulators.
+
+A new format is one module and one entry here. Modules import heavy libraries inside their functions, so that a
+configuration is checked without them.
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+from pellucid.errors import ConfigError
+from pellucid.settings import Block
+
+READERS = {
+    "binary": "pellucid.readers.binary",
+    "csv": "pellucid.readers.csv",
+    "matlab": "pellucid.readers.matlab",
+    "numpy": "pellucid.readers.numpy",
+}
+
+
+def reader(name: str) -> ModuleType:
+    """Return the module of a reader. Raises ConfigError for an unknown name."""
+    if name not in READERS:
+        raise ConfigError(
+            f"reader {name!r}",
+            expected=f"one of {', '.join(READERS)}",
+            found=repr(name),
+            remedy="Correct `reader`, or add the new format to pellucid.readers.READERS.",
+        )
+    return import_module(READERS[name])
+
+
+def settings(name: str) -> type[Block]:
+    """Return the class of a reader's options."""
+    found: type[Block] = reader(name).Settings
+    return found

@@ -1,0 +1,1 @@
+"""One module per stage: load, call the system or the reader, write. No science lives here."""
