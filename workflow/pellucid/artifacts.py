@@ -15,6 +15,9 @@ from pellucid.errors import MissingError
 Rows = dict[str, list[tuple[int, int]]]
 """Half-open ranges [start, stop) of rows (times, trials or images) of each recording."""
 
+HEADLINE = ("name", "value", "low", "high", "chance", "unit", "note")
+"""What every headline number of metrics.json says; low and high bound its interval, None where there is none."""
+
 PartName = Literal["train", "validation", "test"]
 
 
@@ -61,7 +64,9 @@ class Features:
         table = store.read_json(path)
         folder = path.parent / "features"
         stores = {name: store.open_store(folder / f"{name}.zarr") for name in table["recordings"]}
-        folds = [Fold(**{part: _rows(fold[part]) for part in ("train", "validation", "test")}) for fold in table["folds"]]
+        folds = [
+            Fold(**{part: _rows(fold[part]) for part in ("train", "validation", "test")}) for fold in table["folds"]
+        ]
         statistics = {
             name: xr.DataArray(np.array(s["values"], dtype=s["dtype"]), dims=s["dims"])
             for name, s in table["statistics"].items()
@@ -116,6 +121,11 @@ class Fit:
             return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
+def load_fits(path: Path) -> list[Fit]:
+    """Open the fits that fits.json names."""
+    return [Fit.load(path.parent / entry["folder"]) for entry in store.read_json(path)["fits"]]
+
+
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows to a CSV file with the columns of the first row; numbers as their shortest exact text."""
     with store.atomic_file(path) as partial, partial.open("w", newline="") as file:
@@ -126,3 +136,15 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _rows(table: Mapping[str, Sequence[Sequence[int]]]) -> Rows:
     return {name: [(int(start), int(stop)) for start, stop in ranges] for name, ranges in table.items()}
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything an analysis has produced, as the figures see it."""
+
+    analysis: str
+    features: Features
+    fits: Sequence[Fit]
+    metrics: Mapping[str, Any]
+    predictions: xr.DataTree
+    attribution: xr.DataTree

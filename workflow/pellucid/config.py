@@ -1,14 +1,16 @@
 """The configuration: four maps, assembled from the settings of readers and systems, without unknown keys."""
 
-import difflib
 import functools
-from collections.abc import Mapping
+import json
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import Field, ValidationError, create_model, model_validator
+from pydantic import Field, ValidationError, create_model, field_validator
 
 from pellucid import readers, systems
+from pellucid.complaints import explain, nearest
 from pellucid.errors import ConfigError, MissingError
 from pellucid.settings import Block
 
@@ -43,16 +45,18 @@ class Recording(Block):
     licence: str = "not stated"
     citation: str = "not stated"
 
-    @model_validator(mode="after")
-    def _check_options(self) -> "Recording":
-        readers.settings(self.reader).model_validate(self.options)
-        return self
-
 
 class _Fit(Block):
     """Which networks are trained: every model, for every fold and seed."""
 
-    seeds: list[int] = Field(default=[0], min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0], min_length=1)
+
+    @field_validator("seeds")
+    @classmethod
+    def _check_twice(cls, seeds: list[int]) -> list[int]:
+        if len(seeds) != len(set(seeds)):
+            raise ValueError("each seed once")
+        return seeds
 
 
 def _analysis(system: str) -> type[Block]:
@@ -81,76 +85,82 @@ def _analysis(system: str) -> type[Block]:
 
 def _simulation(system: str) -> type[Block]:
     options = systems.settings(system, "simulate")
-    return create_model(
-        f"{system}_simulation",
-        __base__=Block,
-        system=(Literal[system], ...),
-        seed=(int, ...),
-        options=(options, Field(description="settings of the simulator")),
-    )
+    parts: dict[str, Any] = {
+        "system": (Literal[system], ...),
+        "seed": (int, Field(ge=0)),
+        "options": (options, Field(description="settings of the simulator")),
+    }
+    return create_model(f"{system}_simulation", __base__=Block, **parts)
+
+
+def _maps(make: Callable[[str], type[Block]]) -> Any:  # noqa: ANN401 - a type made at run time
+    """Return the type of a map from names to the blocks that `make` gives for each system, told apart by `system`."""
+    members = tuple(make(system) for system in systems.SYSTEMS)
+    union: Any = Union.__getitem__(members)
+    return dict[Name, Annotated[union, Field(discriminator="system")] if len(members) > 1 else members[0]]  # type: ignore[misc]
 
 
 @functools.cache
 def model() -> type[Block]:
     """Return the class of a whole configuration, over all known systems."""
-
-    def union(make: Any) -> Any:  # noqa: ANN401 - pydantic types made at run time
-        members = tuple(make(system) for system in systems.SYSTEMS)
-        return Annotated[Union[members], Field(discriminator="system")] if len(members) > 1 else members[0]  # noqa: UP007
-
-    return create_model(
-        "Configuration",
-        __base__=Block,
-        name=(str, Field(pattern=r"^[a-z][a-z0-9-]*$", description="names the report: results/reports/NAME")),
-        root=(str, Field(description="the repository's root, seen from this file (DVC needs it)")),
-        config=(str, Field(description="this file, seen from the root (DVC needs it)")),
-        simulate=(dict[Name, union(_simulation)], {}),
-        fetch=(dict[Name, Fetch], {}),
-        recordings=(dict[Name, Recording], ...),
-        analyses=(dict[Name, union(_analysis)], ...),
-    )
+    parts: dict[str, Any] = {
+        "name": (str, Field(pattern=r"^[a-z][a-z0-9-]*$", description="names the report: results/reports/NAME")),
+        "root": (str, Field(description="the repository's root, seen from this file (DVC needs it)")),
+        "config": (str, Field(description="this file, seen from the root (DVC needs it)")),
+        "simulate": (_maps(_simulation), Field(description="simulated raw data; {} for none")),
+        "fetch": (dict[Name, Fetch], Field(description="public raw data; {} for none")),
+        "recordings": (dict[Name, Recording], Field(min_length=1)),
+        "analyses": (_maps(_analysis), Field(min_length=1)),
+    }
+    return create_model("Configuration", __base__=Block, **parts)
 
 
 def read(path: Path) -> dict[str, Any]:
     """Read and check a configuration; returns the plain mapping as written. Raises ConfigError or MissingError."""
+    raw = load(path)
+    check(raw, str(path))
+    return raw
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a configuration unchecked, but for keys written twice. Raises ConfigError or MissingError."""
     import yaml
 
     if not path.is_file():
         raise MissingError(str(path), expected="a configuration", found="no such file", remedy="Correct --config.")
     try:
-        raw = yaml.safe_load(path.read_text())
+        _check_twice(yaml.compose(path.read_text(), Loader=yaml.SafeLoader), str(path))
+        raw: dict[str, Any] = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
         raise ConfigError(str(path), expected="YAML", found=str(error), remedy="Correct the line named.") from error
-    check(raw, str(path))
-    found: dict[str, Any] = raw
-    return found
+    return raw
 
 
-def check(raw: object, where: str) -> Block:
+def check(raw: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401 - the class is made at run time
     """Check a configuration and return it typed. Raises ConfigError with the nearest known key.
 
     raw    the mapping as read from YAML
     where  the file, for the message
     """
-    try:
-        typed = model().model_validate(raw)
-    except ValidationError as error:
-        raise _explain(error, where) from None
+    typed = _validate(model(), raw, f"{where}, ")
     _check_names(typed, where)
+    for key, recording in typed.recordings.items():
+        parse(readers.settings(recording.reader), recording.options, f"{where}, recordings.{key}.options")
+    for key in typed.analyses:
+        block = typed.analyses[key].fit.shared.__class__
+        for name in typed.analyses[key].fit.models:
+            parse(block, fit_settings(raw["analyses"][key]["fit"], name), f"{where}, analyses.{key}.fit.models.{name}")
     return typed
 
 
 def parse(block: type[Block], raw: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401 - an instance of `block`
     """Return one block of settings, checked. Raises ConfigError."""
-    try:
-        return block.model_validate(raw)
-    except ValidationError as error:
-        raise _explain(error, where) from None
+    return _validate(block, raw, f"{where}.")
 
 
 def fit_settings(fit: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the settings of one model: `shared` with the keys that `models.NAME` sets in their place."""
-    return {**fit.get("shared", {}), **fit.get("models", {"main": {}})[name]}
+    """Return the settings of one model: `shared`, with what `models.NAME` changes, key by key at any depth."""
+    return _merge(fit.get("shared", {}), fit.get("models", {"main": {}})[name])
 
 
 def json_schema() -> dict[str, Any]:
@@ -158,70 +168,86 @@ def json_schema() -> dict[str, Any]:
     return model().model_json_schema()
 
 
+def write_schema(output: Path | None = None) -> None:
+    """Write the JSON schema of a configuration to a file, or print it."""
+    text = json.dumps(json_schema(), indent=1, sort_keys=True) + "\n"
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text)
+
+
+def made_from(raw: str) -> str | None:
+    """Return NAME of raw files at or below data/raw/NAME, which simulate or fetch makes; None for a local path."""
+    parts = Path(raw).parts
+    return (parts[2] if len(parts) > 2 else "") if parts[:2] == ("data", "raw") else None
+
+
+def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if nested else value
+    return merged
+
+
+def _check_twice(node: Any, where: str) -> None:  # noqa: ANN401 - a node of yaml
+    """Refuse a key written twice in one mapping, of which YAML would keep the last in silence."""
+    pairs = node.value if getattr(node, "id", None) == "mapping" else []
+    seen: set[str] = set()
+    for key, value in pairs:
+        if key.value in seen:
+            raise ConfigError(
+                f"{where}, line {key.start_mark.line + 1}",
+                expected="each key once",
+                found=f"{key.value!r} again",
+                remedy="Remove or rename one of the two.",
+            )
+        seen.add(key.value)
+        _check_twice(value, where)
+    for item in node.value if getattr(node, "id", None) == "sequence" else []:
+        _check_twice(item, where)
+
+
 def _check_names(typed: Any, where: str) -> None:  # noqa: ANN401 - the class is made at run time
-    datasets = {recording.dataset for recording in typed.recordings.values()}
+    """Refuse names that point nowhere, or at two things."""
+    datasets = sorted({recording.dataset for recording in typed.recordings.values()})
     for key, analysis in typed.analyses.items():
         if analysis.dataset not in datasets:
             raise ConfigError(
                 f"{where}, analyses.{key}.dataset",
-                expected=f"a dataset of `recordings`: {', '.join(sorted(datasets))}",
+                expected=f"a dataset of `recordings` ({', '.join(datasets) or 'none'})",
                 found=repr(analysis.dataset),
-                remedy="Correct it, or add the recordings.",
+                remedy=f"{nearest(analysis.dataset, datasets)}Correct it, or add the recordings.",
             )
-        for name, changes in analysis.fit.models.items():
-            shared = analysis.fit.shared.model_dump(exclude_unset=True)
-            parse(type(analysis.fit.shared), {**shared, **changes}, f"{where}, analyses.{key}.fit.models.{name}")
     made = [*typed.simulate, *typed.fetch]
     if len(made) != len(set(made)):
         raise ConfigError(where, expected="simulate and fetch to share no name", found=str(made), remedy="Rename one.")
+    _check_recordings(typed, made, where)
+
+
+def _check_recordings(typed: Any, made: list[str], where: str) -> None:  # noqa: ANN401 - the class is made at run time
     for key, recording in typed.recordings.items():
-        parts = Path(recording.raw).parts
-        if parts[:2] == ("data", "raw") and (len(parts) < 3 or parts[2] not in made):
+        if recording.reader not in readers.READERS:
+            raise ConfigError(
+                f"{where}, recordings.{key}.reader",
+                expected=f"one of {', '.join(readers.READERS)}",
+                found=repr(recording.reader),
+                remedy=f"{nearest(recording.reader, readers.READERS)}Correct it, or add a reader to pellucid.readers.",
+            )
+        name = made_from(recording.raw)
+        if name is not None and name not in made:
             raise ConfigError(
                 f"{where}, recordings.{key}.raw",
                 expected=f"data/raw/NAME with NAME in simulate or fetch ({', '.join(made) or 'none'}), or a local path",
                 found=recording.raw,
-                remedy="Correct the path, or add the entry that makes it.",
+                remedy=f"{nearest(name, made)}Correct the path, or add the entry that makes it.",
             )
 
 
-def _explain(error: ValidationError, where: str) -> ConfigError:
-    """Turn the first complaint of pydantic into one message that names the key and the nearest known one."""
-    first = error.errors(include_url=False)[0]
-    location = [str(part) for part in first["loc"] if not str(part).startswith("function-")]
-    place = f"{where}, {'.'.join(location)}" if location else where
-    if first["type"] == "extra_forbidden":
-        known = sorted(_keys(model() if len(location) == 1 else None, location))
-        near = difflib.get_close_matches(location[-1], known or _every_key(), n=1)
-        hint = f"Did you mean {near[0]!r}? " if near else ""
-        listing = f"Known keys here: {', '.join(known)}." if known else "Remove it or correct its spelling."
-        return ConfigError(place, expected="a known key", found=f"unknown {location[-1]!r}", remedy=hint + listing)
-    found = repr(first["input"])
-    return ConfigError(
-        place,
-        expected=first["msg"].removeprefix("Value error, ").removeprefix("Input should be "),
-        found=found if len(found) < 80 else found[:77] + "...",
-        remedy="Correct the value.",
-    )
-
-
-def _keys(block: type[Block] | None, _location: list[str]) -> set[str]:
-    return set(block.model_fields) if block else set()
-
-
-@functools.cache
-def _every_key() -> list[str]:
-    """Return every key any block knows, from the JSON schema."""
-    found: set[str] = set()
-
-    def walk(node: object) -> None:
-        if isinstance(node, dict):
-            found.update(node.get("properties", {}))
-            for value in node.values():
-                walk(value)
-        elif isinstance(node, list):
-            for value in node:
-                walk(value)
-
-    walk(json_schema())
-    return sorted(found)
+def _validate(block: type[Block], raw: object, prefix: str) -> Any:  # noqa: ANN401 - an instance of `block`
+    try:
+        return block.model_validate(raw)
+    except ValidationError as error:
+        raise explain(error, block, prefix) from None

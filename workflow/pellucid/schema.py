@@ -33,7 +33,9 @@ def check(tree: xr.DataTree, where: str, *, kind: str = "store") -> xr.DataTree:
     Raises SchemaError, naming variable and axis.
     """
     if "time" in tree.dataset.dims:
-        raise SchemaError(f"{where}, root group", expected="no `time` axis", found="`time`", remedy="Use one group per clock.")
+        raise SchemaError(
+            f"{where}, root group", expected="no `time` axis", found="`time`", remedy="Use one group per clock."
+        )
     if kind == "recording":
         _check_recording(tree, where)
     for group in tree.subtree:
@@ -55,7 +57,7 @@ def data_variables(tree: xr.DataTree) -> Iterator[tuple[str, xr.DataArray]]:
     """Yield (path, array) of every data variable of every group, in a fixed order."""
     for group in tree.subtree:
         for name in sorted(map(str, group.data_vars)):
-            yield f"{group.path.rstrip('/')}/{name}", group[name]
+            yield f"{group.path.rstrip('/')}/{name}", group.dataset[name]
 
 
 def _check_recording(tree: xr.DataTree, where: str) -> None:

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -203,6 +203,28 @@ def content_digest(path: Path) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
+def size(path: Path) -> int:
+    """Return the bytes of a file, or of all files below a folder."""
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    return sum(p.stat().st_size for p in files)
+
+
+def keep_only(paths: Sequence[Path], marker: str, *, depth: int = 1) -> None:
+    """Delete the folders beside the given ones that hold a file `marker`: products no configuration names any more.
+
+    paths   folders to keep
+    marker  the file that tells a product from anything else
+    depth   1: folders of the same parent; 2: of the same grandparent, whose emptied folders go too
+    """
+    kept = {path.resolve() for path in paths}
+    for base in {path.parents[depth - 1] for path in kept}:
+        for found in list(base.glob("*/" * depth + marker)):
+            if found.parent not in kept:
+                shutil.rmtree(found.parent, ignore_errors=True)
+            if depth > 1 and not any(found.parent.parent.iterdir()):
+                found.parent.parent.rmdir()
+
+
 @contextmanager
 def _disk_errors(path: Path) -> Iterator[None]:
     try:
@@ -216,7 +238,8 @@ def _disk_errors(path: Path) -> Iterator[None]:
             str(path),
             expected="to be able to write it",
             found=f"{error.strerror or error} ({error.filename or 'no file named'})",
-            remedy="Free disk space or correct the permissions, then run the same command again; nothing was left half-written.",
+            remedy="Free disk space or correct the permissions, then run the same command again; "
+            "nothing was left half-written.",
         ) from error
 
 
@@ -225,7 +248,8 @@ def _to_zarr(tree: xr.DataTree, folder: Path, *, compute: bool = True) -> None:
     encoding = {group.path: _encoding(group) for group in tree.subtree}
     if compute:
         tree = tree.map_over_datasets(_align_to_shards)
-    tree.to_zarr(folder, mode="w", encoding=encoding, compute=compute, **_FORMAT)
+    write_zarr: Any = tree.to_zarr  # its overloads take no bool for `compute`
+    write_zarr(folder, mode="w", encoding=encoding, compute=compute, **_FORMAT)
 
 
 def _encoding(group: xr.DataTree) -> dict[str, dict[str, Any]]:
@@ -240,7 +264,7 @@ def _encoding(group: xr.DataTree) -> dict[str, dict[str, Any]]:
 
 
 def layout(variable: xr.Variable | xr.DataArray) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the chunk and shard shapes of an array: about 1 MiB and 32 MiB along its streamed axis, whole otherwise."""
+    """Return the chunk and shard shapes of an array: about 1 MiB and 32 MiB along its streamed axis, else whole."""
     dims = [str(dim) for dim in variable.dims]
     axis = max((dims.index(dim) for dim in STREAMED if dim in dims), default=0, key=lambda i: variable.shape[i])
     row = math.prod(variable.shape[:axis] + variable.shape[axis + 1 :]) * variable.dtype.itemsize

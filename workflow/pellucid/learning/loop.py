@@ -1,0 +1,184 @@
+"""The training loop: seeded, scheduled on validation loss, resumable at every epoch, and the same bytes either way."""
+
+import io
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from pellucid.errors import DataError
+from pellucid.learning.settings import Device, Schedule
+from pellucid.store import atomic_file
+
+History = list[dict[str, float]]
+
+
+def train(
+    network: nn.Module,
+    loss: Callable[[np.random.Generator], Tensor],
+    validate: Callable[[], float],
+    schedule: Schedule,
+    *,
+    seed: int,
+    checkpoint: Path,
+    name: str = "fit",
+) -> History:
+    """Minimise a loss; leave the weights of the best validation epoch in the network and return one row per epoch.
+
+    network     on its device already
+    loss        draws one batch with the generator it is given and returns the loss, a scalar
+    validate    returns the validation loss of the network as it is
+    seed        epoch e draws from a generator of (seed, e) alone, so that a resumed run equals an uninterrupted one
+    checkpoint  folder for the state after each epoch; it must belong to these settings, code and features only
+    Raises DataError if the loss stops being finite.
+    """
+    optimiser = torch.optim.Adam(network.parameters(), lr=schedule.rate, eps=schedule.epsilon, amsgrad=schedule.amsgrad)
+    state = _State(network, optimiser, checkpoint / "state.pt")
+    state.resume()
+    bar = tqdm(
+        total=schedule.epochs, initial=len(state.history), desc=name, unit="epoch", disable=not sys.stderr.isatty()
+    )
+    while len(state.history) < schedule.epochs and not _exhausted(state.history, schedule):
+        epoch = len(state.history)
+        started = time.perf_counter()
+        rate = _rate(state.history, schedule)
+        training = _epoch(network, optimiser, loss, schedule, np.random.SeedSequence([seed, epoch]), rate)
+        network.eval()
+        with torch.inference_mode():
+            validation = validate()
+        _check_finite(name, epoch, training, validation)
+        state.record({"epoch": epoch, "rate": rate, "training": training, "validation": validation})
+        bar.update()
+        print(
+            f"{name}: epoch {epoch + 1}/{schedule.epochs}, training loss {training:.4g}, validation loss {validation:.4g}, "
+            f"rate {rate:.2g}, {time.perf_counter() - started:.1f} s",
+            file=sys.stderr,
+        )
+    bar.close()
+    network.load_state_dict(state.best)
+    return state.history
+
+
+def prepare(device: Device, seed: int) -> torch.device:
+    """Set the number of threads and the seed of weights, ask for deterministic kernels, and return the device."""
+    torch.set_num_threads(device.threads)
+    torch.use_deterministic_algorithms(True)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.manual_seed(seed)
+    if device.name != "auto":
+        available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        if not available[device.name]:
+            raise DataError(
+                "fit.shared.device.name",
+                expected="a device of this machine",
+                found=f"{device.name!r}, which torch does not see",
+                remedy="Set it to 'auto' or 'cpu'.",
+            )
+        return torch.device(device.name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def arrays(network: nn.Module) -> dict[str, np.ndarray]:
+    """Return the network's weights as arrays, for safetensors."""
+    return {name: value.detach().cpu().contiguous().numpy() for name, value in network.state_dict().items()}
+
+
+def load(network: nn.Module, weights: dict[str, np.ndarray]) -> nn.Module:
+    """Put arrays back into a network of the same shape, and set it to evaluation."""
+    network.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in weights.items()})
+    return network.eval()
+
+
+class _State:
+    """What a run needs to go on after an epoch: weights, moments, history and the best weights so far."""
+
+    def __init__(self, network: nn.Module, optimiser: torch.optim.Optimizer, path: Path) -> None:
+        self.network, self.optimiser, self.path = network, optimiser, path
+        self.history: History = []
+        self.best: dict[str, Any] = {}
+
+    def resume(self) -> None:
+        if not self.path.is_file():
+            return
+        saved = torch.load(self.path, weights_only=True, map_location="cpu")
+        self.network.load_state_dict(saved["network"])
+        self.optimiser.load_state_dict(saved["optimiser"])
+        self.history, self.best = saved["history"], saved["best"]
+
+    def record(self, row: dict[str, float]) -> None:
+        if not self.history or row["validation"] < min(past["validation"] for past in self.history):
+            self.best = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+        self.history.append(row)
+        buffer = io.BytesIO()
+        content = {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "history": self.history,
+            "best": self.best,
+        }
+        torch.save(content, buffer)
+        with atomic_file(self.path) as partial:
+            partial.write_bytes(buffer.getvalue())
+
+
+def _epoch(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    loss: Callable[[np.random.Generator], Tensor],
+    schedule: Schedule,
+    seed: np.random.SeedSequence,
+    rate: float,
+) -> float:
+    generator = np.random.default_rng(seed)
+    torch.manual_seed(int(generator.integers(2**62)))  # noise layers
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    network.train()
+    total = torch.zeros(())
+    for _ in range(schedule.steps):
+        optimiser.zero_grad(set_to_none=True)
+        value = loss(generator)
+        value.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        total += value.detach().cpu()
+    return float(total) / schedule.steps
+
+
+def _rate(history: History, schedule: Schedule) -> float:
+    """Return the learning rate after a history: multiplied by `factor` at every plateau of `patience` epochs."""
+    rate, best, waited = schedule.rate, math.inf, 0
+    for row in history:
+        if row["validation"] < best - schedule.improvement:
+            best, waited = row["validation"], 0
+        else:
+            waited += 1
+        if waited >= schedule.patience:
+            rate, waited = rate * schedule.factor, 0
+    return rate
+
+
+def _exhausted(history: History, schedule: Schedule) -> bool:
+    if schedule.stop_after is None or not history:
+        return False
+    losses = [row["validation"] for row in history]
+    return len(losses) - 1 - int(np.argmin(losses)) >= schedule.stop_after
+
+
+def _check_finite(name: str, epoch: int, training: float, validation: float) -> None:
+    if not (math.isfinite(training) and math.isfinite(validation)):
+        raise DataError(
+            f"{name}, epoch {epoch + 1}",
+            expected="a finite loss",
+            found=f"training {training}, validation {validation}",
+            remedy="Lower `schedule.rate`, or look for missing values in the targets.",
+        )

@@ -1,0 +1,82 @@
+"""Scores of predictions, per output and before any averaging, with chance and intervals.
+
+Predictions and behaviour are (row, output). A score that is undefined (constant behaviour or prediction) is NaN.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy import stats
+
+Score = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def pearson(behaviour: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Return Pearson's correlation per output, shape (output,)."""
+    b, p = behaviour - behaviour.mean(0), prediction - prediction.mean(0)
+    norm = np.sqrt((b**2).sum(0) * (p**2).sum(0))
+    return np.divide((b * p).sum(0), norm, out=np.full(norm.shape, np.nan), where=norm > 0)
+
+
+def spearman(behaviour: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Return Spearman's rank correlation per output, shape (output,)."""
+    return pearson(stats.rankdata(behaviour, axis=0), stats.rankdata(prediction, axis=0))
+
+
+def explained(behaviour: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Return R2 = 1 - sum (y - yhat)^2 / sum (y - ybar)^2 per output: no rescaling, no lower bound (Frey et al. 2021)."""
+    residual = ((behaviour - prediction) ** 2).sum(0)
+    total = ((behaviour - behaviour.mean(0)) ** 2).sum(0)
+    return 1 - np.divide(residual, total, out=np.full(total.shape, np.nan), where=total > 0)
+
+
+def absolute(behaviour: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Return the mean absolute error per output, in the unit of the behaviour."""
+    return np.asarray(np.abs(behaviour - prediction).mean(0))
+
+
+def circular_error(behaviour: np.ndarray, prediction: np.ndarray, period: float) -> np.ndarray:
+    """Return the smallest absolute difference of circular values, elementwise, in the unit of `period`."""
+    difference = np.mod(behaviour - prediction, period)
+    return np.minimum(difference, period - difference)
+
+
+def circular_shifts(
+    behaviour: Sequence[np.ndarray],
+    prediction: Sequence[np.ndarray],
+    score: Score,
+    *,
+    count: int,
+    least: int,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """Return the chance distribution of a score, shape (count, output), biased by nothing but autocorrelation.
+
+    behaviour, prediction  one (row, output) array per contiguous stretch of test rows; all stretches are shifted
+                           circularly by a random amount of at least `least` rows (or a third of a short stretch)
+                           and the scores averaged over stretches
+    """
+    draws = np.empty((count, behaviour[0].shape[1]))
+    for draw in range(count):
+        scores = []
+        for b, p in zip(behaviour, prediction):
+            low = min(least, len(b) // 3)
+            shift = int(generator.integers(low, max(low + 1, len(b) - low)))
+            scores.append(score(np.roll(b, shift, axis=0), p))
+        draws[draw] = np.mean(scores, axis=0)
+    return draws
+
+
+def interval(
+    values: np.ndarray, *, resamples: int, generator: np.random.Generator, level: float = 0.95
+) -> tuple[float, float]:
+    """Return the bootstrap interval of the mean of independent values (folds, seeds, subjects), shape (unit,).
+
+    With fewer than two values there is no spread to resample and both ends are NaN.
+    """
+    values = values[np.isfinite(values)]
+    if len(values) < 2:
+        return (float("nan"), float("nan"))
+    means = values[generator.integers(0, len(values), (resamples, len(values)))].mean(1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

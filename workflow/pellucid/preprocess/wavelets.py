@@ -1,0 +1,310 @@
+"""Wavelet power of a wide-band recording, one row per block of samples, streamed in bounded memory.
+
+Frey et al. 2021 (eLife 10:e66551, Methods and released code) average the Morlet power of every channel, as Torrence &
+Compo 1998 define it, over blocks of 1000 samples. The same numbers come from `wavelet_bank` at a small part of the
+work. Segments overlap by a halo of 5 s of the lowest band, where its envelope has fallen to exp(-5²/2) = 4e-6, and the
+ends of the recording are mirrored; `edges: published` follows the released code instead, see `_published_segments`.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.fft import next_fast_len
+
+from pellucid.errors import ConfigError, DataError
+from pellucid.preprocess.settings import Wavelets
+from pellucid.preprocess.wavelet_bank import PERIOD_PER_SCALE, WaveletBank, support_s, wavelet_bank
+
+__all__ = ["block_power", "frequencies", "row_times", "rows", "stream_block_power", "support_s"]
+
+Read = Callable[[int, int], NDArray[Any]]
+
+SEGMENT_BYTES = 2**28  # raw samples of all channels held at once
+SEGMENT_SAMPLES = 2**20  # longer transforms leave the cache
+BATCH_SAMPLES = {"cpu": 2**22, "other": 2**26}  # channels × samples transformed at once
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """Samples [start, stop) of the recording, mirrored beyond its ends, and which of its rows are kept."""
+
+    start: int
+    stop: int
+    skip: int
+    rows: int
+
+
+def frequencies(rate_hz: float, samples: int, settings: Wavelets) -> NDArray[np.float64]:
+    """Frequencies of the bands in Hz, highest first: (frequency,).
+
+    rate_hz   sampling rate
+    samples   length of the recording
+    settings  `bands_hz`, or the grid f_j = rate/2 · 2^(-j dj), j = 0 … J, strictly between lowest_hz and highest_hz
+    J = int(log2(N dt/s0)/dj), where s0 has the Fourier period 2 dt (Torrence & Compo 1998, eqs 9 and 10), and N is
+    the recording, or the window with `edges: published`.
+    """
+    if rate_hz <= 0 or not np.isfinite(rate_hz):
+        raise _error("sampling rate", "a positive number of Hz", f"{rate_hz}", "Correct the rate of the recording.")
+    if settings.bands_hz is not None:
+        bands = np.array(settings.bands_hz, dtype=np.float64)
+        return _checked_bands(bands, rate_hz)
+    length = min(samples, settings.window_samples) if settings.edges == "published" else samples
+    s0 = 2 / PERIOD_PER_SCALE  # in samples
+    octaves = settings.dj * np.arange(int(np.log2(max(length / s0, 1)) / settings.dj) + 1)
+    grid: NDArray[np.float64] = rate_hz / 2 * np.exp2(-octaves)
+    highest = np.inf if settings.highest_hz is None else settings.highest_hz
+    return _checked_bands(grid[(grid > settings.lowest_hz) & (grid < highest)], rate_hz)
+
+
+def rows(samples: int, settings: Wavelets) -> int:
+    """Rows that a recording of so many samples gives: one per block, the last of which may be partial.
+
+    With `edges: published`, samples past the last half window are lost, as in the released code.
+    """
+    if _windowed(samples, settings):
+        half = settings.window_samples // 2
+        return samples // half * half // settings.block_samples
+    return ceil(samples / settings.block_samples)
+
+
+def row_times(samples: int, rate_hz: float, settings: Wavelets) -> NDArray[np.float64]:
+    """Moment of each row in seconds after the first sample, (row,): start, centre or end of its block (`align`)."""
+    start = np.arange(rows(samples, settings)) * settings.block_samples
+    stop = np.minimum(start + settings.block_samples, samples)
+    return {"start": start, "centre": (start + stop) / 2, "end": stop}[settings.align] / rate_hz
+
+
+def block_power(
+    signal: ArrayLike, rate_hz: float, settings: Wavelets, *, device: torch.device | str = "cpu"
+) -> NDArray[np.float32]:
+    """Block means of the Morlet power of a recording in memory.
+
+    signal    (time, channel) samples in any unit u and any real type
+    rate_hz   sampling rate
+    settings  bands, blocks, reference and edges
+    returns   (time, frequency, channel) in u²: white noise of variance v has power v in every band below Nyquist
+    """
+    array = np.asarray(signal)
+    if array.ndim != 2:
+        raise _error("signal", "two axes (time, channel)", f"{array.ndim}", "Add or remove an axis.")
+    blocks = stream_block_power(lambda start, stop: array[start:stop], len(array), rate_hz, settings, device=device)
+    return np.concatenate(list(blocks))
+
+
+def stream_block_power(
+    read: Read,
+    samples: int,
+    rate_hz: float,
+    settings: Wavelets,
+    *,
+    device: torch.device | str = "cpu",
+    segment_blocks: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[NDArray[np.float32]]:
+    """Block means of the Morlet power of a recording read piece by piece, in order.
+
+    read            read(start, stop) gives samples [start, stop) as (time, channel), any unit u and real type
+    samples         length of the recording
+    rate_hz         sampling rate
+    settings        bands, blocks, reference and edges
+    segment_blocks  rows computed at once; none: as many as a fixed memory holds, whatever the length
+    progress        called with (rows done, rows in all) after each piece
+    returns         an iterator over pieces (row, frequency, channel) in u², `rows(samples, settings)` rows in all
+    """
+    if settings.causal and settings.edges == "published":
+        found, remedy = "edges: published", "Take edges: halo."
+        raise ConfigError("wavelets.causal", expected="edges that look at no later sample", found=found, remedy=remedy)
+    bands = frequencies(rate_hz, samples, settings)
+    _check_length(samples, settings)
+    sample = np.asarray(read(0, 1))
+    _check_kind(sample)
+    reach = ceil(support_s(float(bands.min())) * rate_hz)
+    if settings.edges == "published":
+        length, segments = _published_segments(samples, reach, settings)
+    else:
+        most = segment_blocks or _fitting_blocks(sample, reach, settings)
+        length, segments = _segments(samples, reach, most, settings)
+    sampled = settings.nyquist == "sampled"
+    device = torch.device(device)
+    block = settings.block_samples
+    bank = wavelet_bank(length, rate_hz, tuple(bands.tolist()), block, sampled, settings.causal, device)
+    return _transform(_Recording(read, samples, rate_hz), bank, segments, settings, progress)
+
+
+@dataclass(frozen=True)
+class _Recording:
+    read: Read
+    samples: int
+    rate_hz: float
+
+    def index(self, segment: _Segment) -> NDArray[np.int64]:
+        """Samples of a segment, mirrored about the first and the last one as often as needed."""
+        period = 2 * (self.samples - 1)
+        index = np.arange(segment.start, segment.stop) % period
+        return np.minimum(index, period - index)
+
+    def segment(self, segment: _Segment) -> NDArray[Any]:
+        """Signal of a segment, (time, channel)."""
+        if segment.start >= 0 and segment.stop <= self.samples:
+            return np.asarray(self.read(segment.start, segment.stop))
+        index = self.index(segment)
+        first = int(index.min())
+        return np.asarray(self.read(first, int(index.max()) + 1))[index - first]
+
+
+def _segments(samples: int, reach: int, most: int, settings: Wavelets) -> tuple[int, list[_Segment]]:
+    """Length of a transform and its segments: whole blocks, with a halo that holds every wavelet of the rows kept."""
+    block = settings.block_samples
+    halo = ceil(reach / block)
+    before, after = (2 * halo, 0) if settings.causal else (halo, halo)
+    total = rows(samples, settings)
+    each = ceil(total / ceil(total / most))
+    length = next_fast_len(each + before + after, real=True) * block
+    starts = range(0, total, each)
+    segments = [
+        _Segment((at - before) * block, (at - before) * block + length, before, min(each, total - at)) for at in starts
+    ]
+    return length, segments
+
+
+def _published_segments(samples: int, reach: int, settings: Wavelets) -> tuple[int, list[_Segment]]:
+    """Length of a transform and its segments as the released code cuts them (DeepInsight, preprocess.py).
+
+    Windows start every half window, surrounded by zeros; a quarter window is dropped at each inner edge. A recording
+    shorter than a window is transformed as a whole.
+    """
+    block, window = settings.block_samples, settings.window_samples
+    if not _windowed(samples, settings):
+        length = next_fast_len(ceil((samples + reach) / block), real=True) * block
+        return length, [_Segment(0, samples, 0, rows(samples, settings))]
+    if window % (4 * block):
+        found, remedy = f"{window} samples", f"Take a multiple of {4 * block}."
+        raise _error("wavelets.window_samples", "whole blocks in a quarter window", found, remedy)
+    windows = samples // (window // 2) - 1
+    quarter = window // 4 // block
+    segments = []
+    for w in range(windows):
+        first = 0 if w == 0 else quarter
+        last = 4 * quarter if w == windows - 1 else 3 * quarter
+        segments.append(_Segment(w * window // 2, w * window // 2 + window, first, last - first))
+    return next_fast_len(ceil((window + reach) / block), real=True) * block, segments
+
+
+def _transform(
+    recording: _Recording,
+    bank: WaveletBank,
+    segments: list[_Segment],
+    settings: Wavelets,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[NDArray[np.float32]]:
+    done, total = 0, sum(segment.rows for segment in segments)
+    for segment in segments:
+        power = _segment_power(recording, bank, segment, settings)
+        done += segment.rows
+        if progress is not None:
+            progress(done, total)
+        yield power
+
+
+def _segment_power(
+    recording: _Recording, bank: WaveletBank, segment: _Segment, settings: Wavelets
+) -> NDArray[np.float32]:
+    """Rows of one segment, (row, frequency, channel); channels are transformed a few at a time."""
+    raw = recording.segment(segment)
+    last = segment.start + (segment.skip + segment.rows) * bank.block_samples  # end of the last row
+    cut = max(0, last - recording.samples)
+    tails = bank.tails(last - segment.start - bank.block_samples, bank.block_samples - cut) if cut else []
+    common = _common(raw) if settings.reference == "common_average" else None
+    power = np.empty((segment.rows, len(bank.bands), raw.shape[1]), dtype=np.float32)
+    limit = BATCH_SAMPLES["cpu" if bank.device.type == "cpu" else "other"]
+    batch = max(1, limit // bank.samples)
+    for at in range(0, raw.shape[1], batch):
+        columns = slice(at, min(at + batch, raw.shape[1]))
+        signal = _centred(raw[:, columns], common, settings.edges == "published")
+        _check_finite(signal, recording, segment, at)
+        x = torch.zeros(len(signal), bank.samples, device=bank.device)
+        x[:, : signal.shape[1]] = torch.from_numpy(signal)
+        mean, odd = bank(x, tails)
+        kept = mean[..., segment.skip : segment.skip + segment.rows]
+        if tails:
+            kept[..., -1] = odd
+        power[..., columns] = kept.permute(2, 1, 0).cpu().numpy()
+    return power
+
+
+def _common(raw: NDArray[Any]) -> NDArray[Any]:
+    """Mean over channels, (time,), in float32, or in float64 where the samples need it."""
+    common: NDArray[Any] = raw.mean(axis=1, dtype=np.result_type(raw.dtype, np.float32))
+    return common
+
+
+def _centred(raw: NDArray[Any], common: NDArray[Any] | None, window_mean: bool) -> NDArray[np.float32]:
+    """Referenced samples as (channel, time) float32, less a constant, to which wavelets are blind but rounding not."""
+    work = raw.T.astype(np.result_type(raw.dtype, np.float32), order="C")
+    if common is not None:
+        work -= common
+    work -= work[:, :1]
+    if window_mean:
+        work -= work.mean(axis=1, keepdims=True)
+    return work.astype(np.float32, copy=False)
+
+
+def _fitting_blocks(sample: NDArray[Any], reach: int, settings: Wavelets) -> int:
+    """Rows of a segment that fits SEGMENT_BYTES, unless that would leave less than three quarters of its halo."""
+    most: int = min(SEGMENT_SAMPLES, SEGMENT_BYTES // (sample.shape[1] * sample.itemsize))
+    return max(1, max(most - 2 * reach, 3 * reach // 2) // settings.block_samples)
+
+
+def _windowed(samples: int, settings: Wavelets) -> bool:
+    return settings.edges == "published" and samples >= settings.window_samples
+
+
+def _error(what: str, expected: str, found: str, remedy: str) -> DataError:
+    return DataError(what, expected=expected, found=found, remedy=remedy)
+
+
+def _checked_bands(bands: NDArray[np.float64], rate_hz: float) -> NDArray[np.float64]:
+    where = "wavelets, frequencies"
+    if bands.size == 0:
+        remedy = "Widen lowest_hz and highest_hz, or take a longer recording."
+        raise _error(where, f"at least one band up to {rate_hz / 2:g} Hz", "none", remedy)
+    if bands.max() > rate_hz / 2 or bands.min() <= 0:
+        wrong = bands.max() if bands.max() > rate_hz / 2 else bands.min()
+        remedy = f"Remove it, or check the sampling rate of {rate_hz:g} Hz."
+        raise _error(where, f"above 0 and at most half the sampling rate, {rate_hz / 2:g} Hz", f"{wrong:g} Hz", remedy)
+    return bands
+
+
+def _check_length(samples: int, settings: Wavelets) -> None:
+    least = max(2, settings.block_samples)
+    if samples < least:
+        remedy = "Take a longer recording, or a smaller block_samples."
+        raise _error("signal, axis time", f"at least {least} samples", f"{samples}", remedy)
+
+
+def _check_kind(sample: NDArray[Any]) -> None:
+    if sample.ndim != 2 or sample.shape[1] == 0 or sample.dtype.kind not in "iufb":
+        found = f"{sample.dtype} of shape (time, {', '.join(map(str, sample.shape[1:]))})"
+        raise _error("signal", "real samples (time, channel)", found, "Give one column per channel.")
+
+
+def _check_finite(signal: NDArray[np.float32], recording: _Recording, segment: _Segment, channel: int) -> None:
+    """Refuse NaN and infinity in (channel, time), naming the first; `channel` is the number of the first row."""
+    finite = np.isfinite(signal)
+    if finite.all():
+        return
+    index = recording.index(segment)
+    time = int(np.argmin(np.where(finite.all(axis=0), recording.samples, index)))
+    channel += int(np.argmin(finite[:, time]))
+    seconds = index[time] / recording.rate_hz
+    raise _error(
+        f"signal, channel {channel}, time {seconds:.6g} s",
+        "finite samples",
+        "NaN or infinity",
+        "Interpolate the gap, or drop the channel or the stretch, before the transform.",
+    )

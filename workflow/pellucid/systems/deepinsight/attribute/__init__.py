@@ -1,0 +1,1 @@
+"""Influence of bands and channels by shuffling them at test time."""

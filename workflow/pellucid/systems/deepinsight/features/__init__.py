@@ -1,0 +1,1 @@
+"""From a recording to rows of wavelet power and behaviour."""

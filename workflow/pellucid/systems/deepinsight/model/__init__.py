@@ -1,0 +1,1 @@
+"""The shared-weight network, its baselines, their training and evaluation."""

@@ -1,0 +1,1 @@
+"""Simulated recordings whose informative bands and channels are known."""
