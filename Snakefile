@@ -5,7 +5,8 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-if "analyses" not in config:  # a plain `configfile:` would merge a --configfile into the demo
+# A plain `configfile:` would merge the demo into the file given by --configfile.
+if "analyses" not in config:
 
     configfile: "config.yaml"
 

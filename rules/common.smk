@@ -1,6 +1,7 @@
 # What rules look up: blocks of the configuration, sources, inputs; and what keeps Snakemake and DVC in step.
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pellucid.errors import PellucidError
 from pellucid.stages import sources
 
 if shutil.which("pellucid") is None:  # Snakemake called by its path, without activating the environment
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 CONFIG_FILE = str(config.get("config", "config.yaml"))
 OTHER_ENGINE = "DVC_STAGE" in os.environ or "PELLUCID_ENGINE" in os.environ
@@ -60,6 +61,27 @@ def recordings(analysis):
     return [name for name, recording in config["recordings"].items() if recording["dataset"] == dataset]
 
 
+def recording_store(name):
+    """Return the store of a recording."""
+    return f"results/recordings/{config['recordings'][name]['dataset']}/{name}.zarr"
+
+
+def feature_stores(wildcards):
+    """Return the stores of features of an analysis, one per recording."""
+    return [f"results/analyses/{wildcards.analysis}/features/{name}.zarr" for name in recordings(wildcards.analysis)]
+
+
+def fit_folders(wildcards):
+    """Return the folders of the fits of an analysis, one per model, fold and seed."""
+    analysis = SETTINGS.analyses[wildcards.analysis]
+    return expand(
+        f"results/analyses/{wildcards.analysis}/fits/{{model}}/{{fold}}-{{seed}}",
+        model=analysis.fit.models,
+        fold=range(analysis.preprocess.split.folds),
+        seed=analysis.fit.seeds,
+    )
+
+
 def raw(wildcards):
     """Return what a recording is converted from, as its command names it: local files, one by one, or the raw path.
 
@@ -99,6 +121,6 @@ def record():
     """Tell DVC what was made, where it is in use; a finished run never fails here."""
     in_use = Path(".git").exists() and Path(".dvc").is_dir() and shutil.which("dvc")
     if in_use and workflow.is_main_process and not OTHER_ENGINE:
-        done = subprocess.run(["pellucid", "record", "--config", CONFIG_FILE])
+        done = subprocess.run([sys.executable, "-m", "pellucid.cli", "record", "--config", CONFIG_FILE])
         if done.returncode:
             print("The results are complete; DVC does not know them yet.", file=sys.stderr)

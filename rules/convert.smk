@@ -6,10 +6,6 @@ rule convert:
         raw_inputs,
     output:
         directory("results/recordings/{dataset}/{recording}.zarr"),
-    params:
-        raw=raw,
-        block=lambda wc: json.dumps(config["recordings"][wc.recording], sort_keys=True),
-        code=lambda wc: sources.digest("convert", reader=config["recordings"][wc.recording]["reader"]),
     log:
         "logs/convert/{dataset}/{recording}.log",
     benchmark:
@@ -17,6 +13,10 @@ rule convert:
     resources:
         mem_mb=lambda wc, attempt: 4000 * attempt,
         runtime=lambda wc, attempt: 120 * attempt,
+    params:
+        raw=raw,
+        block=lambda wc: json.dumps(config["recordings"][wc.recording], sort_keys=True),
+        code=lambda wc: sources.digest("convert", reader=config["recordings"][wc.recording]["reader"]),
     shell:
         "pellucid convert --name {wildcards.recording} --params {params.block:q} --inputs {params.raw:q}"
         " --output {output:q} 2>&1 | tee {log:q}"

@@ -5,7 +5,7 @@ REPORT = f"results/reports/{config['name']}"
 rule figures:
     input:
         ancient(feature_stores),
-        ancient(fits),
+        ancient(fit_folders),
         features=rules.features.output,
         fits=rules.fits.output,
         metrics=rules.evaluate.output.metrics,
@@ -20,10 +20,6 @@ rule figures:
             labels={"figure": "{figure}"},
         ),
         page=directory(f"{REPORT}/pages/{{analysis}}"),
-    params:
-        system=system,
-        block=lambda wc: block(wc, "figures"),
-        code=lambda wc: code(wc, "figures"),
     log:
         "logs/figures/{analysis}.log",
     benchmark:
@@ -31,6 +27,10 @@ rule figures:
     resources:
         mem_mb=lambda wc, attempt: 4000 * attempt,
         runtime=30,
+    params:
+        system=system,
+        block=lambda wc: block(wc, "figures"),
+        code=lambda wc: code(wc, "figures"),
     shell:
         "pellucid figures --analysis {wildcards.analysis} --system {params.system:q} --params {params.block:q}"
         " --features {input.features:q} --fits {input.fits:q} --metrics {input.metrics:q}"
@@ -45,9 +45,6 @@ rule report:
         page=report(f"{REPORT}/index.html", caption="../workflow/report/report.rst", category="report"),
         numbers=f"{REPORT}/numbers.csv",
         text=f"{REPORT}/numbers.txt",
-    params:
-        folder=REPORT,
-        code=sources.digest("report"),
     log:
         f"logs/report/{config['name']}.log",
     benchmark:
@@ -55,5 +52,8 @@ rule report:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        folder=lambda wc, output: str(Path(output.page).parent),
+        code=sources.digest("report"),
     shell:
         "pellucid report --pages {input:q} --output {params.folder:q} 2>&1 | tee {log:q}"

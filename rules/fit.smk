@@ -1,27 +1,12 @@
 # One network per (model, fold, seed), a job each; then one table of all, and their scores on test rows.
 
 
-def fits(wildcards):
-    analysis = SETTINGS.analyses[wildcards.analysis]
-    return expand(
-        rules.fit.output,
-        analysis=wildcards.analysis,
-        model=analysis.fit.models,
-        fold=range(analysis.preprocess.split.folds),
-        seed=analysis.fit.seeds,
-    )
-
-
 rule fit:
     input:
         ancient(feature_stores),
         features=rules.features.output,
     output:
         directory("results/analyses/{analysis}/fits/{model}/{fold}-{seed}"),
-    params:
-        system=system,
-        block=fit_block,
-        code=lambda wc: code(wc, "fit"),
     log:
         "logs/fit/{analysis}/{model}/{fold}-{seed}.log",
     benchmark:
@@ -31,6 +16,10 @@ rule fit:
         mem_mb=lambda wc, attempt: 8000 * attempt,
         runtime=lambda wc, attempt: 720 * attempt,
         gpu=lambda wc: int(getattr(device(wc), "name", "cpu") == "cuda"),
+    params:
+        system=system,
+        block=fit_block,
+        code=lambda wc: code(wc, "fit"),
     shell:
         "pellucid fit --system {params.system:q} --model {wildcards.model} --fold {wildcards.fold}"
         " --seed {wildcards.seed} --params {params.block:q} --features {input.features:q} --output {output:q}"
@@ -39,13 +28,10 @@ rule fit:
 
 rule fits:
     input:
-        fits=fits,
+        fits=fit_folders,
         features=rules.features.output,
     output:
         "results/analyses/{analysis}/fits.json",
-    params:
-        system=system,
-        code=lambda wc: code(wc, "fit"),
     log:
         "logs/fits/{analysis}.log",
     benchmark:
@@ -53,6 +39,9 @@ rule fits:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        system=system,
+        code=lambda wc: code(wc, "fit"),
     shell:
         "pellucid collect fits --features {input.features:q} --inputs {input.fits:q} --output {output:q}"
         " 2>&1 | tee {log:q}"
@@ -61,17 +50,13 @@ rule fits:
 rule evaluate:
     input:
         ancient(feature_stores),
-        ancient(fits),
+        ancient(fit_folders),
         features=rules.features.output,
         fits=rules.fits.output,
         truth=truth,
     output:
         metrics="results/analyses/{analysis}/metrics.json",
         predictions=directory("results/analyses/{analysis}/predictions.zarr"),
-    params:
-        system=system,
-        block=lambda wc: block(wc, "evaluate"),
-        code=lambda wc: code(wc, "evaluate"),
     log:
         "logs/evaluate/{analysis}.log",
     benchmark:
@@ -79,6 +64,10 @@ rule evaluate:
     resources:
         mem_mb=lambda wc, attempt: 8000 * attempt,
         runtime=lambda wc, attempt: 120 * attempt,
+    params:
+        system=system,
+        block=lambda wc: block(wc, "evaluate"),
+        code=lambda wc: code(wc, "evaluate"),
     shell:
         "pellucid evaluate --system {params.system:q} --params {params.block:q} --features {input.features:q}"
         " --fits {input.fits:q} --truth {input.truth:q} --metrics {output.metrics:q}"

@@ -1,24 +1,11 @@
 # One recording -> its features, a job each; then folds and statistics over the dataset.
 
 
-def recording_store(wildcards):
-    dataset = config["analyses"][wildcards.analysis]["dataset"]
-    return f"results/recordings/{dataset}/{wildcards.recording}.zarr"
-
-
-def feature_stores(wildcards):
-    return expand(rules.preprocess.output, analysis=wildcards.analysis, recording=recordings(wildcards.analysis))
-
-
 rule preprocess:
     input:
-        recording_store,
+        lambda wc: recording_store(wc.recording),
     output:
         directory("results/analyses/{analysis}/features/{recording}.zarr"),
-    params:
-        system=system,
-        block=lambda wc: block(wc, "preprocess"),
-        code=lambda wc: code(wc, "preprocess"),
     log:
         "logs/preprocess/{analysis}/{recording}.log",
     benchmark:
@@ -26,6 +13,10 @@ rule preprocess:
     resources:
         mem_mb=lambda wc, attempt: 4000 * attempt,
         runtime=lambda wc, attempt: 240 * attempt,
+    params:
+        system=system,
+        block=lambda wc: block(wc, "preprocess"),
+        code=lambda wc: code(wc, "preprocess"),
     shell:
         "pellucid preprocess --system {params.system:q} --params {params.block:q} --input {input:q}"
         " --output {output:q} 2>&1 | tee {log:q}"
@@ -36,11 +27,6 @@ rule features:
         feature_stores,
     output:
         "results/analyses/{analysis}/features.json",
-    params:
-        system=system,
-        recordings=lambda wc: [recording_store(Namedlist(fromdict={**wc, "recording": r})) for r in recordings(wc.analysis)],
-        block=lambda wc: block(wc, "preprocess"),
-        code=lambda wc: code(wc, "preprocess"),
     log:
         "logs/features/{analysis}.log",
     benchmark:
@@ -48,6 +34,11 @@ rule features:
     resources:
         mem_mb=lambda wc, attempt: 8000 * attempt,
         runtime=lambda wc, attempt: 60 * attempt,
+    params:
+        system=system,
+        recordings=lambda wc: [recording_store(name) for name in recordings(wc.analysis)],
+        block=lambda wc: block(wc, "preprocess"),
+        code=lambda wc: code(wc, "preprocess"),
     shell:
         "pellucid collect features --system {params.system:q} --params {params.block:q} --inputs {input:q}"
         " --recordings {params.recordings:q} --output {output:q} 2>&1 | tee {log:q}"

@@ -9,14 +9,15 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from pellucid import store
+from pellucid import schema, store
 from pellucid.errors import MissingError
 
 Rows = dict[str, list[tuple[int, int]]]
 """Half-open ranges [start, stop) of rows (times, trials or images) of each recording."""
 
-HEADLINE = ("name", "value", "low", "high", "chance", "unit", "note")
-"""What every headline number of metrics.json says; low and high bound its interval, None where there is none."""
+HEADLINE = ("model", "name", "value", "low", "high", "chance", "chance_low", "chance_high", "unit", "note")
+"""What every headline number says: low and high bound its interval, chance_low and chance_high the band of chance;
+None where there is none. metrics.json has a list of them, and attributions may carry one as attribute `headline`."""
 
 PartName = Literal["train", "validation", "test"]
 
@@ -57,6 +58,14 @@ class Features:
     stores: Mapping[str, xr.DataTree]
     folds: Sequence[Fold]
     statistics: Mapping[str, xr.DataArray]
+
+    def group(self, recording: str, name: str = "features") -> xr.Dataset:
+        """Return one group of one recording's features."""
+        return schema.group(self.stores[recording], name, f"features of {recording}")
+
+    def first(self, name: str = "features") -> xr.Dataset:
+        """Return one group of the first recording, for what all recordings share."""
+        return self.group(next(iter(self.stores)), name)
 
     @classmethod
     def load(cls, path: Path) -> "Features":
@@ -126,6 +135,13 @@ def load_fits(path: Path) -> list[Fit]:
     return [Fit.load(path.parent / entry["folder"]) for entry in store.read_json(path)["fits"]]
 
 
+def open_truth(folders: Sequence[Path]) -> dict[str, xr.DataTree]:
+    """Return the truth of simulated raw folders, by the folder's name."""
+    return {
+        folder.name: store.open_store(folder / "truth.zarr") for folder in folders if (folder / "truth.zarr").is_dir()
+    }
+
+
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows to a CSV file with the columns of the first row; numbers as their shortest exact text."""
     with store.atomic_file(path) as partial, partial.open("w", newline="") as file:
@@ -148,3 +164,13 @@ class Results:
     metrics: Mapping[str, Any]
     predictions: xr.DataTree
     attribution: xr.DataTree
+
+
+def row_indices(rows: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Return the row numbers of half-open ranges, shape (row,)."""
+    return np.concatenate([np.arange(start, stop) for start, stop in rows] or [np.empty(0, int)])
+
+
+def headline_row(name: str, value: float, *, model: str, unit: str = "1", note: str = "") -> dict[str, Any]:
+    """Return a headline number that has neither interval nor chance."""
+    return {key: None for key in HEADLINE} | {"model": model, "name": name, "value": value, "unit": unit, "note": note}

@@ -78,7 +78,7 @@ COMMANDS = {
         ("metrics", "predictions"),
     ),
     "attribute": Command(
-        "stages.attribute:attribute", "what the networks rely on", "system params features fits output"
+        "stages.attribute:attribute", "what the networks rely on", "system params features fits [truth] output"
     ),
     "figures": Command(
         "stages.figures:figures",

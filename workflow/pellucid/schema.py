@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from pellucid.errors import SchemaError
+from pellucid.errors import MissingError, SchemaError
 
 DIMENSIONS = (
     *("model", "fold", "seed", "subject", "repeat", "trial", "event", "spike", "image", "window", "time", "lag"),
@@ -45,7 +45,22 @@ def check(tree: xr.DataTree, where: str, *, kind: str = "store") -> xr.DataTree:
     return tree
 
 
-def sample_times(group: xr.DataTree, start: int = 0, stop: int | None = None) -> np.ndarray:
+def group(tree: xr.DataTree, path: str, where: str = "store") -> xr.Dataset:
+    """Return one group as a lazily read dataset. Raises MissingError, naming the groups there are."""
+    found = tree
+    for name in path.strip("/").split("/"):
+        if name not in found.children:
+            raise MissingError(
+                f"{where}, /{path.strip('/')}",
+                expected=f"one of {', '.join(child.path for child in tree.subtree if child is not tree)}",
+                found="no such group",
+                remedy="Correct the path, or the reader's options.",
+            )
+        found = found.children[name]
+    return found.to_dataset()
+
+
+def sample_times(group: xr.Dataset, start: int = 0, stop: int | None = None) -> np.ndarray:
     """Return the times of samples [start, stop) of a group, shape (time,), in seconds on the recording's clock."""
     stop = group.sizes["time"] if stop is None else stop
     if "time" in group.coords:

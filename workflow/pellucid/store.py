@@ -5,6 +5,7 @@ import json
 import math
 import os
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,9 +50,11 @@ def open_store(path: Path, *, kind: str = "store") -> xr.DataTree:
         raise MissingError(
             str(path), expected="a zarr v3 store", found="no zarr.json", remedy="Run the stage that makes it."
         )
-    tree = xr.open_datatree(
-        path, engine="zarr", consolidated=False, chunks=None, decode_times=False, decode_timedelta=False
-    )
+    with warnings.catch_warnings():  # Snakemake puts an empty time stamp into every folder it made
+        warnings.filterwarnings("ignore", "Object at .snakemake_timestamp", UserWarning)
+        tree = xr.open_datatree(
+            path, engine="zarr", consolidated=False, chunks=None, decode_times=False, decode_timedelta=False
+        )
     return schema.check(tree, str(path), kind=kind)
 
 

@@ -42,14 +42,17 @@ def influence(base: np.ndarray, shuffled: np.ndarray, weights: np.ndarray) -> In
     The mean of per-sample ratios is heavy-tailed and is not used here.
     """
     sums = np.concatenate([base[:, :, :, None], shuffled.mean(2)], axis=3)
-    value, replicates = intervals.pooled(sums, weights, _ratio)
-    low, high = intervals.simultaneous(value, replicates)
+    log_ratio, replicates = intervals.pooled(sums, weights, _log_ratio)
+    low, high = intervals.simultaneous(log_ratio, replicates)
     total = base.sum((0, 1, 2))
     by_repeat = shuffled.sum((0, 1, 3)) / total - 1
-    spread = by_repeat.std(axis=0, ddof=1) if len(by_repeat) > 1 else np.full(value.shape, np.nan)
-    return Influence(value, low, high, spread)
+    spread = by_repeat.std(axis=0, ddof=1) if len(by_repeat) > 1 else np.full(log_ratio.shape, np.nan)
+    return Influence(np.expm1(log_ratio), np.expm1(low), np.expm1(high), spread)
 
 
-def _ratio(sums: np.ndarray) -> np.ndarray:
-    """Map summed losses (..., 1 + input, output), the unchanged input first, to influence (..., input, output)."""
-    return sums[..., 1:, :] / sums[..., :1, :] - 1
+def _log_ratio(sums: np.ndarray) -> np.ndarray:
+    """Map summed losses (..., 1 + input, output), the unchanged input first, to log(1 + influence) (..., input, output).
+
+    On this scale the spread of a large influence does not grow with it, and an interval cannot pass -1.
+    """
+    return np.asarray(np.log(sums[..., 1:, :]) - np.log(sums[..., :1, :]))

@@ -29,7 +29,7 @@ def resampled_weights(
 
     by_fold, by_seed = draws(folds, resamples), draws(seeds, resamples)
     by_block = draws(blocks, resamples * folds).reshape(resamples, folds, 1, blocks)
-    return by_fold[:, :, None, None] * by_seed[:, None, :, None] * by_block
+    return np.asarray(by_fold[:, :, None, None] * by_seed[:, None, :, None] * by_block)
 
 
 def pointwise(replicates: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ def pearson(behaviour: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """Return Pearson's correlation per output, shape (output,)."""
     b, p = behaviour - behaviour.mean(0), prediction - prediction.mean(0)
     norm = np.sqrt((b**2).sum(0) * (p**2).sum(0))
-    return np.divide((b * p).sum(0), norm, out=np.full(norm.shape, np.nan), where=norm > 0)
+    return np.asarray(np.divide((b * p).sum(0), norm, out=np.full(norm.shape, np.nan), where=norm > 0))
 
 
 def spearman(behaviour: np.ndarray, prediction: np.ndarray) -> np.ndarray:
@@ -27,7 +27,7 @@ def explained(behaviour: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """Return R2 = 1 - sum (y - yhat)^2 / sum (y - ybar)^2 per output: no rescaling, no lower bound (Frey et al. 2021)."""
     residual = ((behaviour - prediction) ** 2).sum(0)
     total = ((behaviour - behaviour.mean(0)) ** 2).sum(0)
-    return 1 - np.divide(residual, total, out=np.full(total.shape, np.nan), where=total > 0)
+    return np.asarray(1 - np.divide(residual, total, out=np.full(total.shape, np.nan), where=total > 0))
 
 
 def absolute(behaviour: np.ndarray, prediction: np.ndarray) -> np.ndarray:
@@ -38,7 +38,7 @@ def absolute(behaviour: np.ndarray, prediction: np.ndarray) -> np.ndarray:
 def circular_error(behaviour: np.ndarray, prediction: np.ndarray, period: float) -> np.ndarray:
     """Return the smallest absolute difference of circular values, elementwise, in the unit of `period`."""
     difference = np.mod(behaviour - prediction, period)
-    return np.minimum(difference, period - difference)
+    return np.asarray(np.minimum(difference, period - difference))
 
 
 def circular_shifts(

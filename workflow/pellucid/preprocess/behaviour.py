@@ -22,7 +22,7 @@ def resample(times: np.ndarray, values: np.ndarray, at: np.ndarray, *, angular: 
 
 def wrap(angle: np.ndarray) -> np.ndarray:
     """Wrap radians to (-pi, pi]."""
-    return np.pi - np.mod(np.pi - angle, 2 * np.pi)
+    return np.asarray(np.pi - np.mod(np.pi - angle, 2 * np.pi))
 
 
 def circular(values: np.ndarray, period: float) -> np.ndarray:
@@ -34,7 +34,7 @@ def circular(values: np.ndarray, period: float) -> np.ndarray:
 def decircular(encoded: np.ndarray, period: float) -> np.ndarray:
     """Decode (sin, cos), shape (..., 2), to [0, period)."""
     angle = np.arctan2(encoded[..., 0], encoded[..., 1])
-    return np.mod(angle / (2 * np.pi), 1.0) * period
+    return np.asarray(np.mod(angle / (2 * np.pi), 1.0) * period)
 
 
 def laps(position: np.ndarray, period: float) -> np.ndarray:

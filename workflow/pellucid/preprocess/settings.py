@@ -21,7 +21,9 @@ class Wavelets(Block):
         "common_average", description="subtract the mean over channels, sample by sample"
     )
     nyquist: Literal["analytic", "sampled"] = Field(
-        "analytic", description="the top band: analytic wavelet cut at Nyquist, or the time-sampled one, which aliases"
+        "sampled",
+        description="bands near Nyquist; sampled: the wavelet sampled in time, as published, which aliases; "
+        "analytic: its spectrum cut at Nyquist, so that the top band rings far beyond its support",
     )
     edges: Literal["halo", "published"] = Field(
         "halo",
@@ -32,7 +34,11 @@ class Wavelets(Block):
     align: Literal["start", "centre", "end"] = Field(
         "start", description="the moment of a block its behaviour is taken at; published: its first sample"
     )
-    causal: bool = Field(False, description="delay each band by its own support, so that no row sees later samples")
+    causal: bool = Field(
+        False,
+        description="delay each band by its own reach, so that no row sees later samples; with `edges: halo` and "
+        "`nyquist: sampled`",
+    )
 
 
 class Split(Block):

@@ -3,7 +3,7 @@
 A row is a time, a trial or an image. Test rows are never trimmed: the gap is taken from training and validation rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -44,11 +44,6 @@ def ranges(mask: np.ndarray) -> list[tuple[int, int]]:
     """Return the half-open runs [start, stop) where a boolean mask, shape (row,), is true."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], np.asarray(mask, bool), [False]]).astype(np.int8)))
     return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
-
-
-def row_indices(rows: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Return the row numbers of half-open ranges, shape (row,)."""
-    return np.concatenate([np.arange(start, stop) for start, stop in rows] or [np.empty(0, int)])
 
 
 def _units(labels: np.ndarray) -> np.ndarray:

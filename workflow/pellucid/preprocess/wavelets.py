@@ -18,7 +18,7 @@ from scipy.fft import next_fast_len
 
 from pellucid.errors import ConfigError, DataError
 from pellucid.preprocess.settings import Wavelets
-from pellucid.preprocess.wavelet_bank import PERIOD_PER_SCALE, WaveletBank, support_s, wavelet_bank
+from pellucid.preprocess.wavelet_bank import PERIOD_PER_SCALE, WaveletBank, row_reach, scale_s, support_s, wavelet_bank
 
 __all__ = ["block_power", "frequencies", "row_times", "rows", "stream_block_power", "support_s"]
 
@@ -116,14 +116,12 @@ def stream_block_power(
     progress        called with (rows done, rows in all) after each piece
     returns         an iterator over pieces (row, frequency, channel) in u², `rows(samples, settings)` rows in all
     """
-    if settings.causal and settings.edges == "published":
-        found, remedy = "edges: published", "Take edges: halo."
-        raise ConfigError("wavelets.causal", expected="edges that look at no later sample", found=found, remedy=remedy)
     bands = frequencies(rate_hz, samples, settings)
+    _check_causal(settings)
     _check_length(samples, settings)
     sample = np.asarray(read(0, 1))
     _check_kind(sample)
-    reach = ceil(support_s(float(bands.min())) * rate_hz)
+    reach = ceil(max(row_reach(scale_s(f) * rate_hz, settings.block_samples) for f in bands.tolist()))
     if settings.edges == "published":
         length, segments = _published_segments(samples, reach, settings)
     else:
@@ -164,7 +162,7 @@ def _segments(samples: int, reach: int, most: int, settings: Wavelets) -> tuple[
     before, after = (2 * halo, 0) if settings.causal else (halo, halo)
     total = rows(samples, settings)
     each = ceil(total / ceil(total / most))
-    length = next_fast_len(each + before + after, real=True) * block
+    length = next_fast_len(each + before + after) * block
     starts = range(0, total, each)
     segments = [
         _Segment((at - before) * block, (at - before) * block + length, before, min(each, total - at)) for at in starts
@@ -180,7 +178,7 @@ def _published_segments(samples: int, reach: int, settings: Wavelets) -> tuple[i
     """
     block, window = settings.block_samples, settings.window_samples
     if not _windowed(samples, settings):
-        length = next_fast_len(ceil((samples + reach) / block), real=True) * block
+        length = next_fast_len(ceil((samples + reach) / block)) * block
         return length, [_Segment(0, samples, 0, rows(samples, settings))]
     if window % (4 * block):
         found, remedy = f"{window} samples", f"Take a multiple of {4 * block}."
@@ -192,7 +190,7 @@ def _published_segments(samples: int, reach: int, settings: Wavelets) -> tuple[i
         first = 0 if w == 0 else quarter
         last = 4 * quarter if w == windows - 1 else 3 * quarter
         segments.append(_Segment(w * window // 2, w * window // 2 + window, first, last - first))
-    return next_fast_len(ceil((window + reach) / block), real=True) * block, segments
+    return next_fast_len(ceil((window + reach) / block)) * block, segments
 
 
 def _transform(
@@ -218,7 +216,7 @@ def _segment_power(
     raw = recording.segment(segment)
     last = segment.start + (segment.skip + segment.rows) * bank.block_samples  # end of the last row
     cut = max(0, last - recording.samples)
-    tails = bank.tails(last - segment.start - bank.block_samples, bank.block_samples - cut) if cut else []
+    odd = (segment.skip + segment.rows - 1, bank.block_samples - cut) if cut else None
     common = _common(raw) if settings.reference == "common_average" else None
     power = np.empty((segment.rows, len(bank.bands), raw.shape[1]), dtype=np.float32)
     limit = BATCH_SAMPLES["cpu" if bank.device.type == "cpu" else "other"]
@@ -229,10 +227,7 @@ def _segment_power(
         _check_finite(signal, recording, segment, at)
         x = torch.zeros(len(signal), bank.samples, device=bank.device)
         x[:, : signal.shape[1]] = torch.from_numpy(signal)
-        mean, odd = bank(x, tails)
-        kept = mean[..., segment.skip : segment.skip + segment.rows]
-        if tails:
-            kept[..., -1] = odd
+        kept = bank(x, odd)[..., segment.skip : segment.skip + segment.rows]
         power[..., columns] = kept.permute(2, 1, 0).cpu().numpy()
     return power
 
@@ -246,12 +241,13 @@ def _common(raw: NDArray[Any]) -> NDArray[Any]:
 def _centred(raw: NDArray[Any], common: NDArray[Any] | None, window_mean: bool) -> NDArray[np.float32]:
     """Referenced samples as (channel, time) float32, less a constant, to which wavelets are blind but rounding not."""
     work = raw.T.astype(np.result_type(raw.dtype, np.float32), order="C")
-    if common is not None:
-        work -= common
-    work -= work[:, :1]
-    if window_mean:
-        work -= work.mean(axis=1, keepdims=True)
-    return work.astype(np.float32, copy=False)
+    with np.errstate(invalid="ignore", over="ignore"):  # infinities are refused next
+        if common is not None:
+            work -= common
+        work -= work[:, :1]
+        if window_mean:
+            work -= work.mean(axis=1, keepdims=True)
+        return work.astype(np.float32, copy=False)
 
 
 def _fitting_blocks(sample: NDArray[Any], reach: int, settings: Wavelets) -> int:
@@ -278,6 +274,16 @@ def _checked_bands(bands: NDArray[np.float64], rate_hz: float) -> NDArray[np.flo
         remedy = f"Remove it, or check the sampling rate of {rate_hz:g} Hz."
         raise _error(where, f"above 0 and at most half the sampling rate, {rate_hz / 2:g} Hz", f"{wrong:g} Hz", remedy)
     return bands
+
+
+def _check_causal(settings: Wavelets) -> None:
+    if settings.causal and (settings.edges, settings.nyquist) != ("halo", "sampled"):
+        raise ConfigError(
+            "wavelets.causal",
+            expected="edges: halo and nyquist: sampled, whose wavelets end",
+            found=f"edges: {settings.edges} and nyquist: {settings.nyquist}",
+            remedy="Change them, or set causal: false.",
+        )
 
 
 def _check_length(samples: int, settings: Wavelets) -> None:

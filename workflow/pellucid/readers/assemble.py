@@ -38,13 +38,13 @@ def _dataset(sources: Mapping[str, Array], group: Group, label: str) -> "xr.Data
     arrays = {name: _variable(sources, name, settings, f"{label}/{name}") for name, settings in group.variables.items()}
     if group.time is not None:
         arrays["time"] = _variable(sources, "time", Variable(source=group.time, dims=["time"]), f"{label}/time")
-        arrays["time"] = arrays["time"].copy(data=arrays["time"].values.astype("float64") * group.time_scale)
     for name, coordinate in group.coordinates.items():
         arrays[name] = _coordinate(sources, name, coordinate, f"{label}/{name}")
     _check_lengths(arrays, label)
     if "time" in arrays:
-        arrays["time"] = arrays["time"].copy(data=arrays["time"].values.astype("float64"))
-        _check_time(arrays["time"].values, f"{label}/time")
+        seconds = arrays["time"].values.astype("float64") * (1.0 if group.time is None else group.time_scale)
+        _check_time(seconds, f"{label}/time")
+        arrays["time"] = xr.Variable(("time",), seconds, {"units": "s"})
     clock = {} if group.rate_hz is None else {"rate_hz": group.rate_hz, "start_s": group.start_s}
     dataset = xr.Dataset(arrays, attrs={**group.attributes, **clock})
     return dataset.set_coords([name for name in group.coordinates if name not in dataset.dims])
@@ -157,7 +157,23 @@ def _lazy(array: Array, keep: Sequence[int], dims: Sequence[str], order: Sequenc
     for dim, axis in zip(dims, keep, strict=True):
         chunks[axis] = max(1, shards[dim])
     cut: Any = dask.array.from_array
-    return cut(array, chunks=tuple(chunks), name=False).astype(dtype)
+    return cut(_Sliced(array), chunks=tuple(chunks), name=False).astype(dtype)
+
+
+class _Sliced:
+    """An array of which dask sees slices only: given a memory map, it would copy the whole file."""
+
+    def __init__(self, array: Array) -> None:
+        self._array, self.shape, self.dtype, self.ndim = array, array.shape, array.dtype, len(array.shape)
+
+    def __getitem__(self, index: tuple[int | slice, ...]) -> Array:
+        import numpy as np
+
+        if not isinstance(self._array, np.memmap):
+            return self._array[index]
+        whole, order = self._array, "C" if self._array.flags.c_contiguous else "F"
+        mapped = np.memmap(str(whole.filename), whole.dtype, "r", whole.offset, whole.shape, order)  # type: ignore[call-overload]
+        return np.array(mapped[index])  # the map is closed here, so that pages read do not add up
 
 
 def _stack(arrays: Sequence[Array], dims: Sequence[str], label: str) -> Array:

@@ -132,20 +132,29 @@ def write(
     from pellucid import store
 
     blocks = [values] if isinstance(values, np.ndarray) else values
-    samples, tail, dtype = 0, None, None
-    with store.atomic_file(folder / f"{name}.bin") as partial, partial.open("wb") as file:
-        for block in blocks:
-            if tail is not None and (block.shape[1:], block.dtype) != (tail, dtype):
-                raise ValueError(f"blocks of {name} differ: {(block.shape[1:], block.dtype)} after {(tail, dtype)}")
-            samples, tail, dtype = samples + len(block), block.shape[1:], block.dtype
-            file.write(np.ascontiguousarray(block, block.dtype.newbyteorder("<")).tobytes())
     labels = {axis: {"values": np.asarray(given).tolist()} for axis, given in (coordinates or {}).items()}
     sidecar = Sidecar.model_validate(
-        {"group": group, "variable": variable, "dims": list(dims), "shape": [None, *(tail or ())], "dtype": str(dtype)}
-        | {"samples": samples, "rate_hz": rate_hz, "start_s": start_s, "units": units, "scale": scale}
-        | {"coordinates": labels, "attributes": dict(attributes or {})}
+        _write_blocks(folder / f"{name}.bin", blocks)
+        | {"group": group, "variable": variable, "dims": list(dims), "units": units, "scale": scale}
+        | {"rate_hz": rate_hz, "start_s": start_s, "coordinates": labels, "attributes": dict(attributes or {})}
     )
     store.write_json(folder / f"{name}.json", sidecar.model_dump(exclude_defaults=True))
+
+
+def _write_blocks(path: Path, blocks: "Iterable[np.ndarray]") -> dict[str, Any]:
+    """Write blocks one after the other and return their shape and type as a sidecar says them."""
+    import numpy as np
+
+    from pellucid import store
+
+    samples, tail, dtype = 0, None, None
+    with store.atomic_file(path) as partial, partial.open("wb") as file:
+        for block in blocks:
+            if tail is not None and (block.shape[1:], block.dtype) != (tail, dtype):
+                raise ValueError(f"blocks of {path.name} differ: {block.shape[1:]} {block.dtype} after {tail} {dtype}")
+            samples, tail, dtype = samples + len(block), block.shape[1:], block.dtype
+            file.write(np.ascontiguousarray(block, block.dtype.newbyteorder("<")).tobytes())
+    return {"shape": [None, *(tail or ())], "dtype": str(dtype), "samples": samples}
 
 
 def _sidecar(path: Path) -> Sidecar:

@@ -4,6 +4,9 @@ A field of a struct is named `a.b`, an element of a cell or struct array `a[0]` 
 combinations follow: `trials[2].spikes`. Numbers keep the class they have in MATLAB.
 """
 
+import mmap
+import struct
+import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +20,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_HEADER_BYTES = 128
+_MATRIX, _COMPRESSED = 14, 15
+_OUTSIDE = {_MATRIX, _COMPRESSED}
+_INSIDE = {*range(1, 8), 9, 12, 13, _MATRIX, 16, 17, 18}
 _HEADER = "MATLAB 5.0 MAT-file, written by pellucid"
 
 
@@ -70,6 +77,7 @@ class _Version5(Mapping[str, layout.Array]):
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        _check_tags(path)
         self._loaded: dict[str, Any] = {}
         self._roots = {name: kind for name, _, kind in self._call("whosmat")}
 
@@ -90,12 +98,18 @@ class _Version5(Mapping[str, layout.Array]):
         return sum(1 for _ in self)
 
     def _root(self, root: str) -> Value:
+        import numpy as np
+
         if root not in self._loaded:
             options = {"variable_names": [root], "mat_dtype": True, "spmatrix": False}
-            self._loaded = {root: self._call("loadmat", **options)[root]}
+            try:
+                self._loaded = {root: self._call("loadmat", **options)[root]}
+            except np.exceptions.ComplexWarning:  # scipy drops imaginary parts when it keeps classes
+                self._loaded = {root: self._call("loadmat", **options | {"mat_dtype": False})[root]}
         return self._loaded[root]
 
     def _call(self, function: str, **options: Value) -> Value:
+        import numpy as np
         import scipy.io
         from scipy.io.matlab import MatReadError
 
@@ -110,10 +124,12 @@ class _Version5(Mapping[str, layout.Array]):
             OverflowError,
             zlib.error,
         )
-        try:
-            return getattr(scipy.io, function)(self._path, appendmat=False, **options)
-        except (*wrong, MemoryError, NotImplementedError) as error:
-            raise damaged(self._path, error) from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            try:
+                return getattr(scipy.io, function)(self._path, appendmat=False, **options)
+            except (*wrong, MemoryError, NotImplementedError) as error:
+                raise damaged(self._path, error) from error
 
     def _array(self, name: str, value: Value) -> layout.Array:
         import numpy as np
@@ -125,6 +141,47 @@ class _Version5(Mapping[str, layout.Array]):
         if not isinstance(value, np.ndarray) or value.dtype.names is not None or value.dtype.kind == "O":
             raise KeyError(name)  # a struct or cell, not an array: the message lists what is in it
         return np.char.rstrip(value) if value.dtype.kind == "U" else value
+
+
+def _check_tags(path: Path) -> None:
+    """Raise DataError unless all elements of a v5 file are of known types and lie inside each other.
+
+    scipy believes the tags of uncompressed elements, which carry no checksum, and crashes over damaged ones.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEADER_BYTES)
+        if not head.startswith(b"MATLAB 5") or len(head) < _HEADER_BYTES:
+            return
+        file.seek(0)
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            order = "<" if head.endswith(b"IM") else ">"
+            fault = _fault(content, struct.Struct(f"{order}II"), _HEADER_BYTES, len(content), inside=False)
+    if fault is not None:
+        raise damaged(path, f"no element can be at byte {fault}")
+
+
+def _fault(content: mmap.mmap, tag: struct.Struct, start: int, stop: int, *, inside: bool) -> int | None:
+    """Return where a row of elements stops making sense, if it does; a matrix is a row of elements itself."""
+    kinds = []
+    while start < stop:
+        if start + 8 > stop:
+            return start
+        kind, size = tag.unpack_from(content, start)
+        small = kind >> 16
+        if small:  # up to four bytes of data in the tag itself
+            kind, size = kind & 0xFFFF, 0
+        end = start + 8 + size
+        if kind not in (_INSIDE if inside else _OUTSIDE) or small > 4 or end > stop:
+            return start
+        if kind == _MATRIX:
+            fault = _fault(content, tag, start + 8, end, inside=True)
+            if fault is not None:
+                return fault
+        kinds.append(kind)
+        start = end if kind == _COMPRESSED else end + -size % 8
+    if inside and kinds and (len(kinds) < 3 or kinds[:2] != [6, 5] or kinds[2] != 1):
+        return stop
+    return None
 
 
 def _inside(value: Value, step: str | int) -> Value:

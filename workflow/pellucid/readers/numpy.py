@@ -70,7 +70,7 @@ class _Archive(Mapping[str, layout.Array]):
 
         self._path = path
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 self._names = list(archive.files)
         except _DAMAGE as error:
             raise _damaged(path, error) from error
@@ -81,7 +81,7 @@ class _Archive(Mapping[str, layout.Array]):
         if name not in self._names:
             raise KeyError(name)
         try:
-            with np.load(self._path, allow_pickle=False) as archive:
+            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 return archive[name]
         except _DAMAGE as error:
             raise _damaged(self._path, error) from error

@@ -1,14 +1,11 @@
-"""Scores of all fits on their test rows; the only stage that touches test rows and simulated truth."""
+"""Scores of all fits on their test rows; chance and baselines on the same rows."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pellucid import config, store, systems
 from pellucid.errors import SchemaError
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def evaluate(
@@ -31,7 +28,7 @@ def evaluate(
     truth        folders data/raw/NAME; those with truth.zarr reach the system as NAME -> tree
     Raises SchemaError if the system's metrics lack something.
     """
-    from pellucid.artifacts import Features, load_fits
+    from pellucid.artifacts import Features, load_fits, open_truth
 
     settings = config.parse(systems.settings(system, "model", "Evaluate"), params, "evaluate")
     found, predicted = systems.entry(system, "model.evaluate")(
@@ -40,13 +37,6 @@ def evaluate(
     check(found, str(metrics))
     store.write(predictions, predicted)
     store.write_json(metrics, found)
-
-
-def open_truth(folders: Sequence[Path]) -> "dict[str, xr.DataTree]":
-    """Return the truth of simulated raw folders, by the folder's name."""
-    return {
-        folder.name: store.open_store(folder / "truth.zarr") for folder in folders if (folder / "truth.zarr").is_dir()
-    }
 
 
 def check(metrics: Mapping[str, Any], where: str) -> None:

@@ -48,13 +48,21 @@ def fetch(params: Mapping[str, Any], output: Path) -> None:
     block = config.parse(config.Fetch, params, where)
     kept = output.with_name(f".{output.name}.download")
     found: dict[str, Path] = {}
-    for name, file in block.files.items():
-        _check_name(name, f"{where}.files.{name}")
-        found[name] = _in_mirror(name, file) or _download(name, file, kept)
+    try:
+        for name, file in block.files.items():
+            _check_name(name, f"{where}.files.{name}")
+            found[name] = _in_mirror(name, file) or _download(name, file, kept)
+    finally:
+        if kept.is_dir() and not any(kept.iterdir()):
+            kept.rmdir()
     with store.atomic_folder(output) as partial:
-        manifest = {name: _place(path, partial / name, kept) for name, path in found.items()}
-        said = {name: {**manifest[name], "sha256": file.sha256, "url": file.url} for name, file in block.files.items()}
-        store.write_json(partial / "manifest.json", said)
+        manifest: dict[str, dict[str, str | int]] = {}
+        while found:
+            name, path = found.popitem()
+            _place(path, partial / name, move=path.parent == kept and path not in found.values())
+            size = (partial / name).stat().st_size
+            manifest[name] = {"bytes": size, "sha256": block.files[name].sha256, "url": block.files[name].url}
+        store.write_json(partial / "manifest.json", manifest)
     shutil.rmtree(kept, ignore_errors=True)
 
 
@@ -81,14 +89,13 @@ def _in_mirror(name: str, file: "File") -> Path | None:
     return None
 
 
-def _place(source: Path, target: Path, kept: Path) -> dict[str, int]:
-    """Put a verified file where it belongs: downloads are moved, files of the mirror copied."""
+def _place(source: Path, target: Path, *, move: bool) -> None:
+    """Put a verified file where it belongs; files of the mirror are copied."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    if source.parent == kept:
+    if move:
         os.replace(source, target)
     else:
         shutil.copyfile(source, target)
-    return {"bytes": target.stat().st_size}
 
 
 def _download(name: str, file: "File", kept: Path) -> Path:

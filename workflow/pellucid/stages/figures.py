@@ -1,7 +1,8 @@
 """The figures of an analysis, each with its caption and the numbers behind it, and a page that shows them."""
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,9 @@ def figures(
     with store.atomic_folder(output) as partial:
         systems.entry(system, "figures.draw")(results, settings, partial)
         check(partial)
+    headline = [*scores["headline"], *json.loads(results.attribution.attrs.get("headline", "[]"))]
     with store.atomic_folder(page) as partial:
-        _write_page(analysis, system, scores, output, partial, os.path.relpath(output, page))
+        _write_page(analysis, system, headline, output, partial, os.path.relpath(output, page))
 
 
 def check(folder: Path) -> list[str]:
@@ -78,11 +80,11 @@ def check(folder: Path) -> list[str]:
 
 
 def _write_page(
-    analysis: str, system: str, metrics: Mapping[str, Any], drawn: Path, folder: Path, address: str
+    analysis: str, system: str, headline: Sequence[Mapping[str, Any]], drawn: Path, folder: Path, address: str
 ) -> None:
     from pellucid.artifacts import HEADLINE, write_table
 
-    numbers = [{"analysis": analysis, **{key: row[key] for key in HEADLINE}} for row in metrics["headline"]]
+    numbers = [{"analysis": analysis, **{key: row[key] for key in HEADLINE}} for row in headline]
     write_table(folder / "numbers.csv", numbers)
     parts = [html.heading(f"{analysis} ({system})", 2, analysis)]
     parts.append(html.table([{key: value for key, value in row.items() if key != "analysis"} for row in numbers]))

@@ -21,16 +21,23 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "readers/{reader}.py",
     ),
     "preprocess": ("stages/preprocess.py", "preprocess", "systems/{system}/features"),
-    "fit": ("stages/fit.py", "learning", "systems/{system}/model"),
-    "evaluate": ("stages/evaluate.py", "learning", "systems/{system}/model"),
+    "fit": ("stages/fit.py", "learning", "preprocess/behaviour.py", "systems/{system}/model"),
+    "evaluate": ("stages/evaluate.py", "learning", "preprocess/behaviour.py", "systems/{system}/model"),
     "attribute": (
         "stages/attribute.py",
         "attribution",
         "learning",
+        "preprocess/behaviour.py",
         "systems/{system}/model",
         "systems/{system}/attribute",
     ),
-    "figures": ("stages/figures.py", "stages/html.py", "plotting", "systems/{system}/figures"),
+    "figures": (
+        "stages/figures.py",
+        "stages/html.py",
+        "plotting",
+        "preprocess/behaviour.py",
+        "systems/{system}/figures",
+    ),
     "report": ("stages/report.py", "stages/html.py"),
 }
 """Stage -> files and folders below the package, with {system} or {reader} to fill in."""

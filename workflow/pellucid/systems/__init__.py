@@ -7,7 +7,7 @@ A system has five subfolders, each with a `settings.py` (pydantic, light to impo
     features/collect.py      collect(stores, settings) -> Collected    folds and statistics of training rows
     model/fit.py             fit(features, fold, seed, settings, checkpoint) -> Trained
     model/evaluate.py        evaluate(features, fits, settings, truth) -> (metrics, predictions)
-    attribute/attribute.py   attribute(features, fits, settings) -> tree
+    attribute/attribute.py   attribute(features, fits, settings, truth) -> tree
     figures/draw.py          draw(results, settings, folder)
 
 Settings classes: simulate, features, attribute and figures define `Settings`; model defines `Settings` (one fit) and

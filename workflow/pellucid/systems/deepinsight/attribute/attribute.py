@@ -6,10 +6,12 @@ is reported first; the published mean of per-sample ratios, which is heavy-taile
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from pellucid import schema
 from pellucid.artifacts import Features, Fit
 from pellucid.attribution.shuffling import Influence, influence
 from pellucid.errors import DataError
@@ -31,7 +33,7 @@ def attribute(
     Raises DataError if `settings.model` is not a trained network.
     """
     chosen = _explained(fits, settings)
-    group = next(iter(features.stores.values()))["features"]
+    group = features.first()
     terms = [t for target in decoded(features, ModelSettings.model_validate(chosen[0].settings)) for t in target.terms]
     several = group.sizes["frequency"] > 1
     kinds = {
@@ -49,9 +51,9 @@ def attribute(
         start += len(listed)
     if several:
         groups["/deletion"] = _deletion(groups["/band"]["influence"].values, chosen, features, terms, settings)
-    rows = _recovered(groups, terms, truth)
+    rows = [row | {"model": settings.model} for row in _recovered(groups, terms, truth)]
     return xr.DataTree.from_dict(
-        {"/": xr.Dataset(attrs={"recovery": json.dumps(rows), "model": settings.model}), **groups}
+        {"/": xr.Dataset(attrs={"headline": json.dumps(rows), "model": settings.model}), **groups}
     )
 
 
@@ -89,7 +91,7 @@ def _group(
     losses: Sequence[Losses],
     fits: Sequence[Fit],
     terms: Sequence[str],
-    features: xr.DataTree,
+    features: xr.Dataset,
     settings: Settings,
 ) -> xr.Dataset:
     base = _grid([one.base for one in losses], fits)
@@ -143,14 +145,14 @@ def _deletion(
 
 def _recovered(
     groups: Mapping[str, xr.Dataset], terms: Sequence[str], truth: Mapping[str, xr.DataTree]
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     rows = []
     for tree in truth.values():
-        known = tree["truth"].to_dataset()
+        known = schema.group(tree, "truth")
         if "/band" in groups:
             band = groups["/band"]
-            values = [band[name].values for name in ("influence", "low")]
-            rows += recovery.bands(*values, band["frequency"].values, known, terms)
+            influences, low = band["influence"].values, band["low"].values
+            rows += recovery.bands(influences, low, band["frequency"].values, known, terms)
         if "/channel" in groups:
             rows += recovery.channels(groups["/channel"]["influence"].values, known, terms)
     return rows

@@ -39,18 +39,18 @@ class Input:
         return Variant((low, high), self.channels, mixed)
 
 
-def bands(features: xr.DataTree) -> list[Input]:
+def bands(features: xr.Dataset) -> list[Input]:
     """Return one input per band, over all channels."""
     return [Input(f"{hz:.4g} Hz", [index], None) for index, hz in enumerate(features.coords["frequency"].values)]
 
 
-def channels(features: xr.DataTree) -> list[Input]:
+def channels(features: xr.Dataset) -> list[Input]:
     """Return one input per channel, over all bands."""
     every = list(range(features.sizes["frequency"]))
     return [Input(str(name), every, [index]) for index, name in enumerate(features.coords["channel"].values)]
 
 
-def group(name: str, settings: Group, features: xr.DataTree) -> Input:
+def group(name: str, settings: Group, features: xr.Dataset) -> Input:
     """Return a named group. Raises DataError for a channel that does not exist."""
     grid = features.coords["frequency"].values
     chosen = (

@@ -1,14 +1,17 @@
 """Does influence find what a simulation put in? Scored against simulated truth before it is shown on real data."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from pellucid import artifacts
+
 
 def bands(
     influence: np.ndarray, low: np.ndarray, frequencies: np.ndarray, truth: xr.Dataset, terms: Sequence[str]
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """Return how well the band influences recover the truth, as rows for the report.
 
     influence, low  (frequency, output); terms: its outputs
@@ -16,7 +19,7 @@ def bands(
     """
     true = dict(zip(truth["output"].values, truth["band_hz"].values))
     octaves = np.abs(np.log2(frequencies[:, None] / np.array(list(true.values()))))
-    far = (octaves > 0.5).all(axis=1)
+    far = (octaves > 0.5 + 1e-6).all(axis=1)  # the neighbours on a grid of half octaves are leakage of the wavelet
     if not truth.attrs["informative"]:
         above = float((low > 0).any())
         return [
@@ -37,7 +40,7 @@ def bands(
     return rows
 
 
-def channels(influence: np.ndarray, truth: xr.Dataset, terms: Sequence[str]) -> list[dict[str, object]]:
+def channels(influence: np.ndarray, truth: xr.Dataset, terms: Sequence[str]) -> list[dict[str, Any]]:
     """Return, per output, the chance that a carrying channel has more influence than another (1: always)."""
     rows = []
     for column, term in enumerate(terms):
@@ -48,5 +51,6 @@ def channels(influence: np.ndarray, truth: xr.Dataset, terms: Sequence[str]) -> 
     return rows
 
 
-def _row(name: str, value: float, expected: float | None) -> dict[str, object]:
-    return {"name": name, "value": value, "expected": expected}
+def _row(name: str, value: float, expected: float | None) -> dict[str, Any]:
+    note = "" if expected is None else f"{expected:g} if the truth is recovered"
+    return artifacts.headline_row(f"influence: {name}", value, model="", note=note)

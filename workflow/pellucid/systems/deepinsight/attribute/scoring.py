@@ -45,10 +45,11 @@ def score(fit: Fit, features: Features, inputs: Sequence[Input], settings: Setti
     network, device = trained(fit, features)
     found = stretches(features, fit.fold, "test", model.input)
     targets = decoded(features, model)
-    ends = [stretch.ends(model.window_rows) for stretch in found]
+    ends = [_every(stretch.ends(model.window_rows), settings.every_rows) for stretch in found]
     behaviour = torch.cat([stretch.behaviour[end] for stretch, end in zip(found, ends)])
     generator = np.random.default_rng([settings.seed, fit.fold, fit.seed])
-    base, shuffled, ratios, null = None, [], [], []
+    base, null = np.empty(0), np.empty(0)
+    shuffled, ratios = [], []
     for _ in range(repeats):
         predicted = _predict(network, found, ends, inputs, model.window_rows, settings, generator, device)
         each = torch.stack([row_terms(one, behaviour, targets) for one in predicted]).numpy().astype(float)
@@ -60,7 +61,7 @@ def score(fit: Fit, features: Features, inputs: Sequence[Input], settings: Setti
             null = [
                 _shifted(predicted, behaviour, shift, targets) for shift in _shifts(len(behaviour), settings, generator)
             ]
-    return Losses(np.asarray(base), np.stack(shuffled), np.mean(ratios, axis=0), np.stack(null))
+    return Losses(base, np.stack(shuffled), np.mean(ratios, axis=0), null)
 
 
 def _predict(
@@ -88,6 +89,11 @@ def _predict(
     return torch.cat(parts, dim=1)
 
 
+def _every(ends: np.ndarray, step: int) -> np.ndarray:
+    """Keep the windows that end on every `step`-th row, counted from the first."""
+    return ends[(ends - ends[:1]) % step == 0]
+
+
 def _blocks(each: np.ndarray, blocks: int) -> np.ndarray:
     """Sum losses (input, row, term) over contiguous blocks of rows, to (block, input, term)."""
     number = block_numbers(each.shape[1], blocks)
@@ -101,4 +107,5 @@ def _shifts(rows: int, settings: Settings, generator: np.random.Generator) -> np
 
 def _shifted(predicted: Tensor, behaviour: Tensor, shift: int, targets: Sequence[Target]) -> np.ndarray:
     rolled = torch.roll(behaviour, int(shift), dims=0)
-    return torch.stack([row_terms(one, rolled, targets).mean(0) for one in predicted]).numpy().astype(float)
+    means = torch.stack([row_terms(one, rolled, targets).mean(0) for one in predicted])
+    return np.asarray(means.numpy().astype(float))

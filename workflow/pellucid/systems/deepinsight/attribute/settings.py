@@ -17,6 +17,11 @@ class Settings(Block):
 
     model: str = Field("main", description="entry of `fit.models` that is explained")
     repeats: int = Field(5, ge=1, description="shuffles of every input; published 1")
+    every_rows: int = Field(
+        4,
+        ge=1,
+        description="score every n-th test row; neighbouring rows say nearly the same. 1, 2, 4 and 8 share most",
+    )
     channels: bool = Field(True, description="score every channel as well as every band")
     groups: dict[str, Group] = Field(default={}, description="name -> inputs shuffled together")
     block_rows: int | None = Field(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
+from pellucid import schema
 from pellucid.artifacts import Collected, Fold
 from pellucid.errors import DataError
 from pellucid.preprocess import splits
@@ -20,7 +21,7 @@ def collect(stores: Mapping[str, xr.DataTree], settings: Settings) -> Collected:
     stores  recording -> features, all with the same frequencies and channels
     The scaling x -> (x - median) / MAD is equation 2 of Frey et al. 2021: no factor 1.4826.
     """
-    groups = {name: tree["features"] for name, tree in stores.items()}
+    groups = {name: schema.group(tree, "features", name) for name, tree in stores.items()}
     _check_alike(groups)
     reach = max(int(group.attrs["reach_rows"]) for group in groups.values())
     folds = splits.make(
@@ -41,7 +42,7 @@ def collect(stores: Mapping[str, xr.DataTree], settings: Settings) -> Collected:
     )
 
 
-def _scale(groups: Mapping[str, xr.DataTree], fold: Fold) -> tuple[np.ndarray, np.ndarray]:
+def _scale(groups: Mapping[str, xr.Dataset], fold: Fold) -> tuple[np.ndarray, np.ndarray]:
     """Return median and MAD over the fold's training rows, each (frequency, channel); MAD of a dead channel is 1."""
     count = sum(stop - start for rows in fold.train.values() for start, stop in rows)
     shape = next(iter(groups.values()))["power"].shape
@@ -54,7 +55,7 @@ def _scale(groups: Mapping[str, xr.DataTree], fold: Fold) -> tuple[np.ndarray, n
     return median, np.where(mad > 0, mad, np.float32(1))
 
 
-def _check_alike(groups: Mapping[str, xr.DataTree]) -> None:
+def _check_alike(groups: Mapping[str, xr.Dataset]) -> None:
     names = list(groups)
     first = groups[names[0]]
     for name in names[1:]:

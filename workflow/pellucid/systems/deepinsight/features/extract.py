@@ -47,7 +47,7 @@ def extract(recording: xr.DataTree, settings: Settings, output: Path) -> None:
             writer.append("/features/power", block)
 
 
-def _blocks(group: xr.DataTree, signal: xr.DataArray, kept: np.ndarray, settings: Settings) -> Iterator[np.ndarray]:
+def _blocks(group: xr.Dataset, signal: xr.DataArray, kept: np.ndarray, settings: Settings) -> Iterator[np.ndarray]:
     scale = float(signal.attrs.get("scale", 1.0))
 
     def read(start: int, stop: int) -> np.ndarray:
@@ -66,7 +66,7 @@ def _blocks(group: xr.DataTree, signal: xr.DataArray, kept: np.ndarray, settings
 
 
 def _clock(
-    group: xr.DataTree, signal: xr.DataArray, settings: Settings
+    group: xr.Dataset, signal: xr.DataArray, settings: Settings
 ) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
     """Return the row times (s), the frequencies (Hz; one NaN-free placeholder without a transform) and attributes."""
     if settings.transform == "none":
@@ -145,7 +145,7 @@ def _on_rows(recording: xr.DataTree, source: str, times: np.ndarray, *, angular:
     return behaviour.resample(schema.sample_times(group), variable.values, times, angular=angular)
 
 
-def _variable(recording: xr.DataTree, path: str) -> tuple[xr.DataTree, xr.DataArray]:
+def _variable(recording: xr.DataTree, path: str) -> tuple[xr.Dataset, xr.DataArray]:
     known = [name for name, _ in schema.data_variables(recording)]
     if path not in known:
         raise MissingError(
@@ -154,11 +154,12 @@ def _variable(recording: xr.DataTree, path: str) -> tuple[xr.DataTree, xr.DataAr
             found=f"no {path}",
             remedy="Correct the path in `preprocess`, or the reader's options.",
         )
-    group, _, name = path.rpartition("/")
-    return recording[group], recording[group][name]
+    where, _, name = path.rpartition("/")
+    group = schema.group(recording, where)
+    return group, group[name]
 
 
-def _rate(group: xr.DataTree, settings: Settings) -> float:
+def _rate(group: xr.Dataset, settings: Settings) -> float:
     if "rate_hz" not in group.attrs:
         raise DataError(
             settings.signal,

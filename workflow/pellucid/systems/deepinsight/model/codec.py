@@ -48,12 +48,12 @@ def phase(behaviour: np.ndarray, target: Target) -> np.ndarray:
     """Return the phase of a circular target in [0, 1), shape (row,)."""
     part = behaviour[:, target.columns]
     angle = part[:, 0] if target.size == 1 else np.arctan2(part[:, 0], part[:, 1])
-    return np.mod(angle / (2 * np.pi), 1.0)
+    return np.asarray(np.mod(angle / (2 * np.pi), 1.0))
 
 
 def bin_phase(posterior: np.ndarray) -> np.ndarray:
     """Return the phase of the centre of the most probable bin, shape (window,); posterior is (window, bin)."""
-    return (posterior.argmax(axis=1) + 0.5) / posterior.shape[1]
+    return np.asarray((posterior.argmax(axis=1) + 0.5) / posterior.shape[1])
 
 
 def from_phase(found: np.ndarray, target: Target) -> np.ndarray:

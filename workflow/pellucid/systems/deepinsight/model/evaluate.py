@@ -45,8 +45,8 @@ def _tree(
 ) -> xr.DataTree:
     models, folds, seeds = (list(dict.fromkeys(key[i] for key in predicted)) for i in range(3))
     groups = {}
-    for name, tree in features.stores.items():
-        time = tree["features"].coords["time"].values
+    for name in features.stores:
+        time = features.group(name).coords["time"].values
         values = np.full((len(models), len(folds), len(seeds), len(time), len(labels)), np.nan, np.float32)
         for (model, fold, seed), stretches in predicted.items():
             for stretch in stretches:

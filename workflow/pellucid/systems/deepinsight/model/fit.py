@@ -1,5 +1,6 @@
 """Train one decoder on one fold: the network, or a baseline on the same windows."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,16 +40,18 @@ def fit(features: Features, fold: int, seed: int, settings: Settings, checkpoint
     return _bayes(train, held, found, settings)
 
 
-def build(channels: int, frequencies: int, found: list[Target], settings: Settings) -> DeepInsight:
-    """Return an untrained network for inputs of this size."""
-    return DeepInsight(
+def build(channels: int, frequencies: int, found: Sequence[Target], settings: Settings) -> DeepInsight:
+    """Return an untrained network for inputs of this size, stored channels-last, which trains fastest."""
+    network = DeepInsight(
         channels,
         frequencies,
         {target.name: target.size for target in found},
         filters=settings.filters,
         merge_filters=settings.merge_filters,
         units=settings.units,
-    ).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    )
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
 
 
 def _cnn(

@@ -58,8 +58,10 @@ def terms(error: Tensor, loss: str) -> Tensor:
     if loss == "absolute":
         return error.abs()
     if loss == "euclidean":
-        return torch.linalg.vector_norm(error, dim=-1, keepdim=True)
-    return torch.stack([error, error + 2 * torch.pi, error - 2 * torch.pi]).abs().amin(0)
+        norm: Tensor = torch.linalg.vector_norm(error, dim=-1, keepdim=True)
+        return norm
+    distances: Tensor = torch.stack([error, error + 2 * torch.pi, error - 2 * torch.pi]).abs()
+    return distances.amin(0)
 
 
 def row_terms(prediction: Tensor, behaviour: Tensor, found: Sequence[Target]) -> Tensor:

@@ -65,7 +65,8 @@ class DeepInsight(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Map normalised windows (B, C, T, F) to target -> (B, max(1, T // 16), dimension)."""

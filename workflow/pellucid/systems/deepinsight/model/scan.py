@@ -1,9 +1,9 @@
 """The scored output of every window of a stretch, each activation computed once instead of once per window.
 
-Windows that end at successive rows share nearly all activations of the shared layers: at level l, position t of a window
-depends only on the row it stands on, except for the last few positions, which see the padding at the window's end. So
-each layer is evaluated once per row (a convolution dilated by the strides so far) and, for the few positions at the end,
-once per window. The result equals the network applied window by window.
+Windows that end at successive rows share nearly all activations of the shared layers: at level l, position t of a
+window depends only on the row it stands on, except for the last few positions, which see the padding at the window's
+end. So each layer is evaluated once per row (a convolution dilated by the strides so far) and, for the few positions
+at the end, once per window. The result equals the network applied window by window.
 
     level        1  2  3  4  5  6  7  8
     stride       2  .  2  .  2  .  2  .
@@ -22,7 +22,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pellucid.systems.deepinsight.model.network import DeepInsight, SharedConvolution, last_outputs, same_padding
+from pellucid.systems.deepinsight.model.network import (
+    STRIDES,
+    DeepInsight,
+    SharedConvolution,
+    last_outputs,
+    same_padding,
+)
 
 LEAST_ROWS = 48
 PIECE_ROWS = 256
@@ -70,7 +76,7 @@ def predict(
     """
     pieces = []
     with torch.inference_mode():
-        for rows in _pieces(ends):
+        for rows in _pieces(ends, _step(ends)):
             make = _scan_piece if window >= LEAST_ROWS else _window_piece
             pieces.append(
                 torch.stack([last_outputs(network.decode(c)) for c in make(network, power, rows, window, variants)])
@@ -78,10 +84,16 @@ def predict(
     return torch.cat(pieces, dim=1)
 
 
-def _pieces(ends: np.ndarray) -> Iterator[np.ndarray]:
+def _step(ends: np.ndarray) -> int:
+    """Return the largest of 1, 2, 4, 8, 16 rows that divides every distance between windows: phases that are not used."""
+    distance = int(np.gcd.reduce(np.diff(ends))) if len(ends) > 1 else 1
+    return int(np.gcd(distance, 2**STRIDES))
+
+
+def _pieces(ends: np.ndarray, step: int) -> Iterator[np.ndarray]:
     start = 0
     while start < len(ends):
-        stop = int(np.searchsorted(ends, ends[start] + PIECE_ROWS))
+        stop = int(np.searchsorted(ends, ends[start] + PIECE_ROWS * step))
         yield ends[start:stop]
         start = stop
 
@@ -109,13 +121,14 @@ def _scan_piece(
     first, last = int(ends[0]), int(ends[-1])
     rows = slice(first - _needed(network)[0] + 1, last + 1)
     bands, channels = power.shape[1:]
-    chosen = torch.as_tensor(ends - first, device=power.device)
-    count = last + 1 - first
+    step = _step(ends)
+    chosen = torch.as_tensor((ends - first) // step, device=power.device)
+    count = (last - first) // step + 1
     found: list[list[Tensor]] = [[] for _ in range(1 + len(variants))]
     size = max(1, PIECE_VALUES // (PIECE_ROWS * bands))
     for start in range(0, channels, size):
         group = range(start, min(start + size, channels))
-        inputs, code = _scan(network, _rows(power[rows, :, group.start : group.stop]), count)
+        inputs, code = _scan(network, _rows(power[rows, :, group.start : group.stop]), count, step)
         found[0].append(code[:, chosen])
         for number, variant in enumerate(variants, start=1):
             mine = [c for c in group if variant.channels is None or c in variant.channels]
@@ -124,7 +137,7 @@ def _scan_piece(
                 local = [c - start for c in mine]
                 theirs = mine if variant.channels is None else [list(variant.channels).index(c) for c in mine]
                 base = inputs if len(mine) == len(group) else [level.of(local) for level in inputs]
-                _, new = _scan(network, _rows(variant.power[rows][:, :, theirs]), count, base, variant.bands)
+                _, new = _scan(network, _rows(variant.power[rows][:, :, theirs]), count, step, base, variant.bands)
                 found[number][-1] = code[:, chosen].index_copy(
                     0, torch.tensor(local, device=code.device), new[:, chosen]
                 )
@@ -137,38 +150,46 @@ def _rows(power: Tensor) -> Tensor:
 
 
 def _scan(
-    network: DeepInsight, series: Tensor, count: int, base: Sequence[_Input] = (), columns: Columns | None = None
+    network: DeepInsight,
+    series: Tensor,
+    count: int,
+    step: int,
+    base: Sequence[_Input] = (),
+    columns: Columns | None = None,
 ) -> tuple[list[_Input], Tensor]:
-    """Return what every layer reads, and the code (C, window, F', maps), for windows ending at the last `count` rows.
+    """Return what every layer reads, and the code (C, window, F', maps), for `count` windows that end `step` rows apart.
+
+    The last window ends at the last row. Where windows stand on even rows only, odd phases are never computed: the
+    series then keeps every second, fourth ... row, and all distances are counted in kept rows.
 
     series   (C, row, F, 1) input; with `base`, only the changed columns of it
     base     what every layer reads of the unchanged input, where only `columns` changed
     """
     needed, seen = _needed(network), _at_end(network)
-    first = series.shape[1] - count  # the row where the first window ends
     end = series.new_empty((len(series), count, 0, *series.shape[2:]))  # (C, window, position, F, maps)
     read, dilation, columns = [], 1, columns or (0, series.shape[2])
     for number, layer in enumerate(_layers(network), start=1):
         stride = layer.stride[0]
         taken = min(seen[number], needed[number])
         inputs = 2 * taken if stride == 2 else taken + 1
-        starts = [first + 1 - dilation * back for back in range(inputs, end.shape[2], -1)]
-        read.append(_Input(series, _join(series, end, starts, inputs)))
+        starts = [dilation * (needed[number - 1] - back) for back in range(inputs, end.shape[2], -1)]
+        read.append(_Input(series, _join(series, end, starts, inputs, step)))
         whole = base[number - 1] if base else read[-1]
         following, wider = _convolve(layer, read[-1].joined.flatten(0, 1), whole.joined.flatten(0, 1), columns, stride)
+        skip = stride if step % 2 == 0 else 1  # odd phases are not needed
         if any(needed[later] > seen[later] for later in range(number, len(needed))):
-            series, _ = _convolve(layer, series, whole.series, columns, 1, dilation)
-            first -= dilation if stride == 1 else 0
-        end, dilation, columns = following.unflatten(0, end.shape[:2]), dilation * stride, wider
+            series, _ = _convolve(layer, series, whole.series, columns, skip, dilation)
+        end, columns = following.reshape(*end.shape[:2], *following.shape[1:]), wider
+        dilation, step = dilation * stride // skip, step // skip
     return read, end[:, :, -1]
 
 
-def _join(series: Tensor, end: Tensor, starts: Sequence[int], inputs: int) -> Tensor:
+def _join(series: Tensor, end: Tensor, starts: Sequence[int], inputs: int, step: int) -> Tensor:
     """Return each window's last positions, (C, window, position, F, maps): rows of the series, its end, and a zero."""
     columns = (series if starts else end).shape[-2:]
     joined = series.new_empty((*end.shape[:2], inputs + 1, *columns))
     for position, start in enumerate(starts):
-        joined[:, :, position] = series[:, start : start + joined.shape[1]]
+        joined[:, :, position] = series[:, start : start + (joined.shape[1] - 1) * step + 1 : step]
     joined[:, :, len(starts) : -1] = end[:, :, end.shape[2] - (inputs - len(starts)) :]
     joined[:, :, -1] = 0
     return joined

@@ -38,7 +38,7 @@ class Error:
 
 def errors(features: Features, found: Sequence[Target]) -> list[Error]:
     """Return the errors in which a dataset's targets are scored."""
-    described = json.loads(next(iter(features.stores.values()))["features"].attrs["targets"])
+    described = json.loads(features.first().attrs["targets"])
     listed = []
     for target in found:
         about = described[target.name]
@@ -113,7 +113,9 @@ def median_error(fits: Mapping[tuple[int, int], Stretches], error: Error, settin
     return _headline(f"{error.name}: median error", float(np.median(joined)), low, high, chance, error.units)
 
 
-def _headline(name: str, value: float, low: float, high: float, chance: np.ndarray, units: str) -> dict[str, object]:
+def _headline(
+    name: str, value: float, low: np.ndarray, high: np.ndarray, chance: np.ndarray, units: str
+) -> dict[str, object]:
     band = np.quantile(chance, [0.025, 0.5, 0.975])
     return {
         "name": name,
@@ -173,7 +175,7 @@ def _pearson(moments: np.ndarray) -> np.ndarray:
     n, b, p, bb, pp, bp = np.moveaxis(moments, -1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):  # a fold that was not drawn has weight 0 and n = 0
         r = (n * bp - b * p) / np.sqrt((n * bb - b * b) * (n * pp - p * p))
-    return np.nan_to_num(r)
+    return np.asarray(np.nan_to_num(r))
 
 
 def _weighted_median(ordered: np.ndarray, weight: np.ndarray) -> float:

@@ -47,7 +47,7 @@ def stretches(features: Features, fold: int, part: PartName, source: Literal["po
     """
     found = []
     for name, rows in features.folds[fold].rows(part).items():
-        group = features.stores[name]["features"]
+        group = features.group(name)
         for start, stop in rows:
             behaviour = np.nan_to_num(group["behaviour"][start:stop].values)  # a missing row is not scored
             found.append(
@@ -62,7 +62,7 @@ def stretches(features: Features, fold: int, part: PartName, source: Literal["po
     return found
 
 
-def _inputs(features: Features, group: xr.DataTree, fold: int, rows: slice, source: str) -> np.ndarray:
+def _inputs(features: Features, group: xr.Dataset, fold: int, rows: slice, source: str) -> np.ndarray:
     if source == "power":
         median, mad = (features.statistics[name].values[fold] for name in ("median", "mad"))
         return np.ascontiguousarray((group["power"][rows].values - median) / mad, np.float32)
@@ -78,7 +78,7 @@ def _inputs(features: Features, group: xr.DataTree, fold: int, rows: slice, sour
 
 def decoded(features: Features, settings: Settings) -> list[Target]:
     """Return the decoded targets of a dataset. Raises DataError if settings name one that is not there."""
-    group = next(iter(features.stores.values()))["features"]
+    group = features.first()
     found = targets(list(group["target"].values), list(group["label"].values), settings.outputs)
     unknown = set(settings.outputs) - {target.name for target in found}
     if unknown:

@@ -1,0 +1,1 @@
+"""Part `attribute` of the toy system."""

@@ -1,0 +1,5 @@
+from pellucid.settings import Block
+
+
+class Settings(Block):
+    absolute: bool = True

@@ -1,0 +1,1 @@
+"""Part `features` of the toy system."""

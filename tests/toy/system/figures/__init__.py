@@ -1,0 +1,1 @@
+"""Part `figures` of the toy system."""

@@ -1,0 +1,5 @@
+from pellucid.settings import Block
+
+
+class Settings(Block):
+    dpi: int = 50

@@ -1,0 +1,1 @@
+"""Part `model` of the toy system."""

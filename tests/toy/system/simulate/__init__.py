@@ -1,0 +1,1 @@
+"""Part `simulate` of the toy system."""

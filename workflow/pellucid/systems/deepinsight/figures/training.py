@@ -1,0 +1,36 @@
+"""How each network learned: training and validation loss per epoch, and the learning rate."""
+
+from pathlib import Path
+
+from pellucid.artifacts import Results
+from pellucid.plotting import style
+from pellucid.systems.deepinsight.figures.settings import Settings
+
+
+def curves(results: Results, settings: Settings, folder: Path) -> None:
+    """Draw the loss of every network against epochs; the kept epoch is marked."""
+    networks = [fit for fit in results.fits if fit.settings["kind"] == "cnn"]
+    models = list(dict.fromkeys(fit.model for fit in networks))
+    made, axes = style.figure(1, max(1, len(models)), height=2.6, width=max(3.6, 3.2 * len(models)), sharey=True)
+    table = []
+    for fit in networks:
+        axis, history = axes[0, models.index(fit.model)], fit.history()
+        epochs = [row["epoch"] + 1 for row in history]
+        colour = style.COLOURS[fit.fold % len(style.COLOURS)]
+        axis.plot(epochs, [row["training"] for row in history], ":", color=colour)
+        axis.plot(
+            epochs, [row["validation"] for row in history], color=colour, label=f"fold {fit.fold}, seed {fit.seed}"
+        )
+        best = min(history, key=lambda row: row["validation"])
+        axis.plot(best["epoch"] + 1, best["validation"], "o", color=colour, markersize=4)
+        table += [{"model": fit.model, "fold": fit.fold, "seed": fit.seed, **row} for row in history]
+    for axis, model in zip(axes[0], models):
+        style.label(axis, "epoch", "weighted loss" if axis is axes[0, 0] else "", model)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        if len(networks) <= 8 * len(models):
+            axis.legend(fontsize=6)
+    caption = (
+        "Training. Loss per epoch on training batches (dotted, with input noise) and on validation rows (solid, without); "
+        "the dot marks the epoch whose weights are kept. Validation rows are neither training nor test rows."
+    )
+    style.save(made, folder, "training", table, caption, dpi=settings.dpi)
