@@ -5,7 +5,7 @@ SETUP := .venv/.pellucid-installed
 export OMP_NUM_THREADS ?= 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup demo test fast lint clean
+.PHONY: setup demo test fast lint schema clean
 
 setup: $(SETUP)
 
@@ -23,8 +23,7 @@ demo: $(SETUP)
 	cat results/reports/demo/numbers.txt
 
 test: lint
-	$(BIN)/pytest -m "not slow" --durations=10
-	$(BIN)/pytest -m slow --durations=10
+	$(BIN)/pytest --durations=10
 
 fast: $(SETUP)
 	$(BIN)/pytest -m "not slow"
@@ -35,6 +34,9 @@ lint: $(SETUP)
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
+
+schema: $(SETUP)
+	$(BIN)/pellucid schema --output workflow/schemas/config.json
 
 clean:
 	rm -rf results data/raw .snakemake logs

@@ -40,7 +40,9 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             start = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
             whole = ".".join(filter(None, (start, node.module)))
-            names |= {f"{whole}.{alias.name}" if module_file(f"{whole}.{alias.name}") else whole for alias in node.names}
+            names |= {
+                f"{whole}.{alias.name}" if module_file(f"{whole}.{alias.name}") else whole for alias in node.names
+            }
     return names
 
 
@@ -77,7 +79,9 @@ def test_dvc_and_snakemake_watch_the_same_sources():
     assert declared == {stage: set(paths) for stage, paths in sources.SOURCES.items()}
 
 
-@pytest.mark.parametrize(("stage", "names"), fillings(), ids=lambda value: value if isinstance(value, str) else "-".join(value.values()))
+@pytest.mark.parametrize(
+    ("stage", "names"), fillings(), ids=lambda value: value if isinstance(value, str) else "-".join(value.values())
+)
 def test_a_stage_imports_only_what_it_declares(stage, names):
     declared = sources.paths(stage, **names)
     files = [path for source in declared for path in sorted([PACKAGE / source, *(PACKAGE / source).rglob("*.py")])]

@@ -17,6 +17,10 @@ SYSTEMS = ("toy", "twin")
 """The toy system under two names, to see that editing one leaves the other alone."""
 
 
+SMALL = "configs/small"
+"""Folder of the second configuration."""
+
+
 class Workspace:
     """A folder with the project in it; commands run there as a user would type them."""
 

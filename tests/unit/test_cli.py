@@ -27,7 +27,9 @@ def test_every_option_is_an_argument_of_the_function_and_no_argument_is_forgotte
     assert {option.strip("[]") for option in options} == set(parameters)
     required = {key for key, parameter in parameters.items() if parameter.default is inspect.Parameter.empty}
     assert required <= {option.strip("[]") for option in options}
-    assert {option for option in options if option.startswith("[")} >= {f"[{key}]" for key in set(parameters) - required}
+    assert {option for option in options if option.startswith("[")} >= {
+        f"[{key}]" for key in set(parameters) - required
+    }
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)

@@ -38,23 +38,63 @@ def test_a_correct_configuration_is_returned_as_written(toy, raw):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("analysis", {}, r"c.yaml, analysis: .*unknown 'analysis'. Did you mean 'analyses'\? Known keys here: analyses, c"),
-        ("simulate.colony.sed", 1, r"c.yaml, simulate.colony.sed: .*mean 'seed'\? Known keys here: options, seed, system"),
-        ("simulate.colony.options.trial", 1, r"colony.options.trial: .*mean 'trials'\? .*here: kind, subjects, trials."),
-        ("recordings.m0_0.datset", "x", r"recordings.m0_0.datset: .*mean 'dataset'\? Known keys here: citation, dataset"),
-        ("recordings.m0_0.options.group", {}, r"recordings.m0_0.options.group: .*mean 'groups'\? Known keys here: groups"),
-        ("analyses.mice.preprocess.split", {"fold": 2}, r"mice.preprocess.split.fold: .*mean 'folds'\? .*here: by, folds,"),
+        (
+            "analysis",
+            {},
+            r"c.yaml, analysis: .*unknown 'analysis'. Did you mean 'analyses'\? Known keys here: analyses, c",
+        ),
+        (
+            "simulate.colony.sed",
+            1,
+            r"c.yaml, simulate.colony.sed: .*mean 'seed'\? Known keys here: options, seed, system",
+        ),
+        (
+            "simulate.colony.options.trial",
+            1,
+            r"colony.options.trial: .*mean 'trials'\? .*here: kind, subjects, trials.",
+        ),
+        (
+            "recordings.m0_0.datset",
+            "x",
+            r"recordings.m0_0.datset: .*mean 'dataset'\? Known keys here: citation, dataset",
+        ),
+        (
+            "recordings.m0_0.options.group",
+            {},
+            r"recordings.m0_0.options.group: .*mean 'groups'\? Known keys here: groups",
+        ),
+        (
+            "analyses.mice.preprocess.split",
+            {"fold": 2},
+            r"mice.preprocess.split.fold: .*mean 'folds'\? .*here: by, folds,",
+        ),
         ("analyses.mice.fit.share", {}, r"mice.fit.share: .*mean 'shared'\? Known keys here: models, seeds, shared."),
-        ("analyses.mice.fit.shared.device", {"thread": 1}, r"shared.device.thread: .*'threads'\? .*here: name, threads."),
+        (
+            "analyses.mice.fit.shared.device",
+            {"thread": 1},
+            r"shared.device.thread: .*'threads'\? .*here: name, threads.",
+        ),
         ("analyses.mice.fit.models.ridge", {"penalti": 1}, r"fit.models.ridge.penalti: .*mean 'penalty'\?"),
         ("analyses.mice.fit.models.ridge", {"penalty": -1}, r"ridge.penalty: expected greater than 0, found -1"),
         ("analyses.mice.fit.seeds", [0, 0], r"mice.fit.seeds: expected each seed once, found \[0, 0\]"),
         ("analyses.mice.figures.dpi", "many", r"mice.figures.dpi: expected a valid integer"),
         ("analyses.mice.system", "tow", r"analyses.mice.system: expected one of toy, twin, found 'tow'. Did you mean"),
-        ("analyses.mice.fit.shared.kind", "rigde", r"shared.kind: expected one of ridge, nearest_mean, found 'rigde'. Did"),
-        ("analyses.mice.dataset", "colon", r"mice.dataset: .*\(colony, gallery, lab\), found 'colon'. Did you mean 'colony'"),
+        (
+            "analyses.mice.fit.shared.kind",
+            "rigde",
+            r"shared.kind: expected one of ridge, nearest_mean, found 'rigde'. Did",
+        ),
+        (
+            "analyses.mice.dataset",
+            "colon",
+            r"mice.dataset: .*\(colony, gallery, lab\), found 'colon'. Did you mean 'colony'",
+        ),
         ("recordings.m0_0.reader", "nympy", r"m0_0.reader: expected one of .*found 'nympy'. Did you mean 'numpy'\?"),
-        ("recordings.m0_0.raw", "data/raw/colny", r"m0_0.raw: .*\(colony, gallery\).*found data/raw/colny. Did you mean"),
+        (
+            "recordings.m0_0.raw",
+            "data/raw/colny",
+            r"m0_0.raw: .*\(colony, gallery\).*found data/raw/colny. Did you mean",
+        ),
         ("recordings.M0", {}, r"recordings.M0"),
         ("fetch.colony", None, r"fetch.colony"),
     ],
@@ -73,7 +113,7 @@ def test_a_missing_key_is_named(raw, key):
 
 def test_a_misspelt_key_is_named_rather_than_the_one_it_leaves_missing(raw):
     raw["recordigs"] = raw.pop("recordings")
-    with pytest.raises(ConfigError, match="unknown 'recordigs'. Did you mean 'recordings'"):
+    with pytest.raises(ConfigError, match=r"unknown 'recordigs'. Did you mean 'recordings'"):
         config.check(raw, "c.yaml")
 
 
@@ -98,7 +138,10 @@ def test_what_is_no_yaml_or_no_file_is_said(tmp_path):
 
 
 def test_a_model_changes_what_it_names_and_keeps_the_rest_at_any_depth():
-    fit = {"shared": {"rate": 1, "device": {"name": "cpu", "threads": 2}}, "models": {"gpu": {"device": {"name": "cuda"}}}}
+    fit = {
+        "shared": {"rate": 1, "device": {"name": "cpu", "threads": 2}},
+        "models": {"gpu": {"device": {"name": "cuda"}}},
+    }
     assert config.fit_settings(fit, "gpu") == {"rate": 1, "device": {"name": "cuda", "threads": 2}}
     assert config.fit_settings({}, "main") == {}
 

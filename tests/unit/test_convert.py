@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import recordings
 from pellucid import readers, store
 from pellucid.errors import ConfigError, DataError, MissingError, SchemaError
 from pellucid.readers import binary, matlab
 from pellucid.stages.convert import convert
+from pellucid.stages.fetch import fetch
 
 PARAMS = {"dataset": "rats", "subject": "rat1", "raw": "data/raw/rat", "reader": "binary"}
 
@@ -196,3 +198,25 @@ def test_damage_seen_only_while_streaming_leaves_nothing(raw):
     with pytest.raises(DataError, match=r"session\.mat"):
         convert("r", {**PARAMS, "raw": "lab", "reader": "matlab", "options": options}, [path], OUTPUT)
     check_nothing_written()
+
+
+@pytest.mark.recording
+def test_real_recording_from_mirror_to_store(tmp_path, monkeypatch):
+    """The published features of Figure 2, fetched from the mirror without a network and converted."""
+    sha256 = "d2b55add7e75573d95cadd02942729a23995349268cf03b831e0e3144965cad1"
+    path = recordings.find("Figure2_source_data_wake.mat", sha256)
+    monkeypatch.setenv("PELLUCID_DATA", str(recordings.folder()))
+    monkeypatch.chdir(tmp_path)
+    file = {
+        "url": "http://127.0.0.1:9/wake.mat",
+        "sha256": sha256,
+        "mirror": str(path.relative_to(recordings.folder())),
+    }
+    fetch({"files": {"wake.mat": file}, "licence": "not stated", "citation": "none"}, Path("data/raw/wake"))
+    amplitude = {"source": "FPAuhf", "dims": ["time", "channel"], "units": "mV"}
+    options = {"groups": {"features": {"rate_hz": 3.333, "variables": {"amplitude": amplitude}}}}
+    params = {**PARAMS, "raw": "data/raw/wake", "reader": "matlab", "options": options}
+    convert("wake", params, [Path("data/raw/wake")], OUTPUT)
+    tree = store.open_store(OUTPUT, kind="recording")
+    assert tree["features/amplitude"].shape == (2650, 128)
+    assert json.loads(tree.attrs["provenance"])["inputs"] == {"wake.mat": sha256}

@@ -3,7 +3,6 @@
 import errno
 import json
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,9 +104,8 @@ def test_the_time_stamp_of_snakemake_changes_no_digest_and_no_reading(tmp_path):
 def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path):
     with store.atomic_folder(tmp_path / "x") as partial:
         (partial / "one").write_text("1")
-    with pytest.raises(KeyError), store.atomic_folder(tmp_path / "x") as partial:
-        (partial / "two").write_text("2")
-        raise KeyError("stop")
+    with pytest.raises(ValueError, match="invalid literal"), store.atomic_folder(tmp_path / "x") as partial:
+        (partial / "two").write_text(str(int("two")))
     assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["x", "x/one"]
 
 
@@ -121,13 +119,16 @@ def test_what_a_killed_job_left_is_replaced(tmp_path):
 
 
 def test_a_full_disk_is_one_clear_message(tmp_path):
-    with pytest.raises(StorageError, match="No space left.*Free disk space"), store.atomic_file(tmp_path / "x") as partial:
+    with (
+        pytest.raises(StorageError, match=r"No space left.*Free disk space"),
+        store.atomic_file(tmp_path / "x") as partial,
+    ):
         raise OSError(errno.ENOSPC, "No space left on device", str(partial))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_store_says_so(tmp_path):
-    with pytest.raises(MissingError, match="expected a zarr v3 store, found no zarr.json"):
+    with pytest.raises(MissingError, match=r"expected a zarr v3 store, found no zarr.json"):
         store.open_store(tmp_path / "none.zarr")
 
 

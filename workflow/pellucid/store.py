@@ -1,5 +1,6 @@
 """Everything written to disk: sharded zarr v3 stores, folders and JSON files, each atomic and byte-reproducible."""
 
+import errno
 import hashlib
 import json
 import math
@@ -25,6 +26,7 @@ STREAMED = ("spike", "event", "image", "window", "time")
 
 _FORMAT: dict[str, Any] = {"zarr_format": 3, "consolidated": False}
 _IGNORED = {".snakemake_timestamp"}
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EFBIG}
 
 
 def write(path: Path, tree: xr.DataTree, *, kind: str = "store") -> None:
@@ -232,10 +234,8 @@ def keep_only(paths: Sequence[Path], marker: str, *, depth: int = 1) -> None:
 def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except (MissingError, StorageError):
-        raise
     except OSError as error:
-        if error.filename is None and error.errno is None:
+        if error.errno not in _DISK:
             raise
         raise StorageError(
             str(path),

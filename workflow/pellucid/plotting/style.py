@@ -40,11 +40,26 @@ RC: dict[str, Any] = {
 
 
 def figure(
-    rows: int = 1, columns: int = 1, *, width: float = 7.0, height: float = 2.6, **options: Any
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    width: float = 7.0,
+    height: float = 2.6,
+    sharex: bool = False,
+    sharey: bool = False,
+    height_ratios: Sequence[float] | None = None,
 ) -> tuple[Figure, np.ndarray]:
     """Return a figure and its axes, shape (rows, columns); width and height of the whole figure in inches."""
     mpl.rcParams.update(RC)  # type: ignore[arg-type]
-    made, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, **options)
+    made, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(width, height),
+        squeeze=False,
+        sharex=sharex,
+        sharey=sharey,
+        height_ratios=height_ratios,
+    )
     return made, axes
 
 

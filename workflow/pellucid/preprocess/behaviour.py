@@ -46,4 +46,4 @@ def laps(position: np.ndarray, period: float) -> np.ndarray:
     lap = np.floor(unwrapped - unwrapped.min())
     forward = unwrapped[-1] >= unwrapped[0]
     furthest = np.maximum.accumulate(lap) if forward else np.minimum.accumulate(lap)
-    return np.abs(furthest - furthest[0]).astype(np.int64)
+    return np.asarray(np.abs(furthest - furthest[0]).astype(np.int64))

@@ -82,8 +82,7 @@ def _fold(units: Mapping[str, np.ndarray], index: int, settings: Split, gap: int
         if settings.by == "subject":  # the next subject in order validates
             test, validation = unit == index, unit == (index + 1) % settings.folds
         else:
-            test, validation = _contiguous(unit, index, settings)
-        validation = validation & ~_widen(test, gap)
+            test, validation = _contiguous(unit, index, settings, gap)
         train = ~_widen(test | validation, gap)
         for part, mask in (("train", train), ("validation", validation), ("test", test)):
             if mask.any():
@@ -91,14 +90,19 @@ def _fold(units: Mapping[str, np.ndarray], index: int, settings: Split, gap: int
     return Fold(**parts)
 
 
-def _contiguous(unit: np.ndarray, index: int, settings: Split) -> tuple[np.ndarray, np.ndarray]:
-    """Test on the index-th run of units; validate on the share of the others that precedes it, cyclically."""
+def _contiguous(unit: np.ndarray, index: int, settings: Split, gap: int) -> tuple[np.ndarray, np.ndarray]:
+    """Test on the index-th run of units; validate on a share of what the purge leaves, the part that precedes it.
+
+    Precedes cyclically: for the first fold it is the end of the recording.
+    """
     count = int(unit[-1]) + 1
     borders = np.round(np.linspace(0, count, settings.folds + 1)).astype(int)
-    start, stop = borders[index], borders[index + 1]
-    share = max(1, round(settings.validation * (count - (stop - start))))
-    held = (start - 1 - np.arange(share)) % count
-    return (unit >= start) & (unit < stop), np.isin(unit, held)
+    test = (unit >= borders[index]) & (unit < borders[index + 1])
+    left = ~_widen(test, gap)
+    candidates = np.unique(unit[left])
+    order = np.argsort((borders[index] - 1 - candidates) % count)
+    held = candidates[order[: max(1, round(settings.validation * len(candidates)))]]
+    return test, left & np.isin(unit, held)
 
 
 def _widen(mask: np.ndarray, gap: int) -> np.ndarray:

@@ -87,7 +87,7 @@ class WaveletBank:
         last = min(int((OMEGA0 + REACH) / width), self.samples - first if sampled else self.samples // 2)
         bins = np.arange(first, last + 1)
         # √(s/dt) ψ̂(sω) = √(2π s/dt) π^-¼ exp(-(sω - ω0)²/2), Torrence & Compo 1998, eq. 6 and table 1; the term
-        # that removes the mean is below 2e-7 of it over these bins.
+        # that removes the mean is below 1e-8 of the maximum over these bins.
         weights = sqrt(2 * pi * scale) * pi**-0.25 * np.exp(-((bins * width - OMEGA0) ** 2) / 2)
         values = values_per_block(scale, self.block_samples)
         weights *= values / self.block_samples
@@ -119,7 +119,7 @@ class WaveletBank:
             if odd is not None:
                 rows = odd.segments
                 means[rows, b, odd.block] = self._odd(wave[rows], band, around[rows], odd)
-        return means
+        return means.clamp_min_(0)  # corrections next to an artefact may leave less than nothing
 
     def _crop(self, spectrum: torch.Tensor, band: _Band) -> torch.Tensor:
         """The band's part of the spectrum times its wavelet, folded to the values kept: (segment, value)."""

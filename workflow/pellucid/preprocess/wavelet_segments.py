@@ -13,9 +13,9 @@ from scipy.fft import next_fast_len
 
 from pellucid.preprocess.wavelet_bank import OddBlock, WaveletBank, row_reach, scale_s
 
-PIECE_SAMPLES = 2**16  # what the short wavelets are transformed in
-SHORT = PIECE_SAMPLES // 32  # reach of a short wavelet in samples
-BATCH_SAMPLES = {"cpu": 2**21, "other": 2**27}  # transformed in one call
+PIECE_SAMPLES = 2**15  # what the short wavelets are transformed in
+SHORT = PIECE_SAMPLES // 16  # reach of a short wavelet in samples
+BATCH_SAMPLES = {"cpu": 2**22, "other": 2**27}  # transformed in one call
 LEAST_BATCH = 8  # segments in one call: fewer leave the vector units of a CPU idle
 
 
@@ -80,31 +80,31 @@ class SegmentBank:
         """How many channels to give at once."""
         return max(LEAST_BATCH, self.batch // self.samples)
 
-    def __call__(self, signal: torch.Tensor, last_samples: int) -> torch.Tensor:
+    def __call__(self, signal: torch.Tensor, odd: tuple[int, int] | None = None) -> torch.Tensor:
         """Block means of the power.
 
-        signal        (channel, samples) float32, in any unit u
-        last_samples  samples of the last row, 1 … M
-        returns       (channel, frequency, row) in u²
+        signal   (channel, samples) float32, in any unit u
+        odd      number and samples, 1 … M, of the row that is shorter than the others, if there is one
+        returns  (channel, frequency, row) in u²
         """
         power = signal.new_empty(len(signal), self.bands, self.rows)
         for group in self.groups:
             size = group.pieces * group.bank.samples
             batch = max(ceil(LEAST_BATCH / group.pieces), self.batch // size)
             for at in range(0, len(signal), batch):
-                power[at : at + batch, group.bands] = self._group(signal[at : at + batch], group, last_samples)
+                power[at : at + batch, group.bands] = self._group(signal[at : at + batch], group, odd)
         return power
 
-    def _group(self, signal: torch.Tensor, group: _Group, last_samples: int) -> torch.Tensor:
+    def _group(self, signal: torch.Tensor, group: _Group, odd: tuple[int, int] | None) -> torch.Tensor:
         bank, step = group.bank, group.step
         first = (self.before - group.before) * self.block_samples
         extent = (group.pieces - 1) * step * self.block_samples + bank.samples
         pieces = signal[:, first : first + extent].unfold(1, bank.samples, step * self.block_samples)
-        odd = None
-        if last_samples < self.block_samples:
-            piece, block = divmod(self.rows - 1, step)
-            odd = OddBlock(slice(piece, None, group.pieces), group.before + block, last_samples)
-        means = bank(pieces.reshape(-1, bank.samples), odd)[..., group.before : group.before + step]
+        short = None
+        if odd is not None:
+            piece, block = divmod(odd[0], step)
+            short = OddBlock(slice(piece, None, group.pieces), group.before + block, odd[1])
+        means = bank(pieces.reshape(-1, bank.samples), short)[..., group.before : group.before + step]
         apart = means.reshape(len(signal), group.pieces, len(group.bands), step)
         return apart.transpose(1, 2).reshape(len(signal), len(group.bands), -1)[..., : self.rows]
 

@@ -7,6 +7,8 @@ ends of the recording are mirrored; `edges: published` follows the released code
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -14,11 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.fft import next_fast_len
 
 from pellucid.errors import ConfigError, DataError
 from pellucid.preprocess.settings import Wavelets
-from pellucid.preprocess.wavelet_bank import PERIOD_PER_SCALE, WaveletBank, row_reach, scale_s, support_s, wavelet_bank
+from pellucid.preprocess.wavelet_bank import PERIOD_PER_SCALE, row_reach, scale_s, support_s
+from pellucid.preprocess.wavelet_segments import SegmentBank, segment_bank
 
 __all__ = ["block_power", "frequencies", "row_times", "rows", "stream_block_power", "support_s"]
 
@@ -26,15 +28,14 @@ Read = Callable[[int, int], NDArray[Any]]
 
 SEGMENT_BYTES = 2**28  # raw samples of all channels held at once
 SEGMENT_SAMPLES = 2**20  # longer transforms leave the cache
-BATCH_SAMPLES = {"cpu": 2**22, "other": 2**26}  # channels × samples transformed at once
+MOST_BATCHES = 4  # batches of channels transformed side by side, each in some 200 MB
 
 
 @dataclass(frozen=True)
 class _Segment:
-    """Samples [start, stop) of the recording, mirrored beyond its ends, and which of its rows are kept."""
+    """Rows computed together: those from sample `start` on, of which the first `skip` are dropped."""
 
     start: int
-    stop: int
     skip: int
     rows: int
 
@@ -121,17 +122,21 @@ def stream_block_power(
     _check_length(samples, settings)
     sample = np.asarray(read(0, 1))
     _check_kind(sample)
-    reach = ceil(max(row_reach(scale_s(f) * rate_hz, settings.block_samples) for f in bands.tolist()))
     if settings.edges == "published":
-        length, segments = _published_segments(samples, reach, settings)
+        each, segments = _published_segments(samples, settings)
     else:
-        most = segment_blocks or _fitting_blocks(sample, reach, settings)
-        length, segments = _segments(samples, reach, most, settings)
-    sampled = settings.nyquist == "sampled"
-    device = torch.device(device)
-    block = settings.block_samples
-    bank = wavelet_bank(length, rate_hz, tuple(bands.tolist()), block, sampled, settings.causal, device)
-    return _transform(_Recording(read, samples, rate_hz), bank, segments, settings, progress)
+        most = segment_blocks or _fitting_rows(sample, bands, rate_hz, settings)
+        each, segments = _segments(samples, most, settings)
+    bank = segment_bank(
+        each,
+        rate_hz,
+        tuple(bands.tolist()),
+        settings.block_samples,
+        settings.nyquist == "sampled",
+        settings.causal,
+        torch.device(device),
+    )
+    return _transform(_Recording(read, samples, rate_hz, settings), bank, segments, progress)
 
 
 @dataclass(frozen=True)
@@ -139,47 +144,40 @@ class _Recording:
     read: Read
     samples: int
     rate_hz: float
+    settings: Wavelets
 
-    def index(self, segment: _Segment) -> NDArray[np.int64]:
-        """Samples of a segment, mirrored about the first and the last one as often as needed."""
+    def index(self, segment: _Segment, bank: SegmentBank) -> NDArray[np.int64]:
+        """Numbers of the samples a segment sees, (time,): its window alone, or with halos that mirror the ends."""
+        if self.settings.edges == "published":
+            return np.arange(segment.start, min(segment.start + bank.rows * bank.block_samples, self.samples))
         period = 2 * (self.samples - 1)
-        index = np.arange(segment.start, segment.stop) % period
+        index = (np.arange(bank.samples) + segment.start - bank.before * bank.block_samples) % period
         return np.minimum(index, period - index)
 
-    def segment(self, segment: _Segment) -> NDArray[Any]:
-        """Signal of a segment, (time, channel)."""
-        if segment.start >= 0 and segment.stop <= self.samples:
-            return np.asarray(self.read(segment.start, segment.stop))
-        index = self.index(segment)
-        first = int(index.min())
-        return np.asarray(self.read(first, int(index.max()) + 1))[index - first]
+    def signal(self, index: NDArray[np.int64]) -> NDArray[Any]:
+        """Samples of these numbers, (time, channel), each read once."""
+        first, last = int(index.min()), int(index.max())
+        signal = np.asarray(self.read(first, last + 1))
+        return signal if last - first == index[-1] - index[0] == len(index) - 1 else signal[index - first]
 
 
-def _segments(samples: int, reach: int, most: int, settings: Wavelets) -> tuple[int, list[_Segment]]:
-    """Length of a transform and its segments: whole blocks, with a halo that holds every wavelet of the rows kept."""
-    block = settings.block_samples
-    halo = ceil(reach / block)
-    before, after = (2 * halo, 0) if settings.causal else (halo, halo)
+def _segments(samples: int, most: int, settings: Wavelets) -> tuple[int, list[_Segment]]:
+    """Rows of a segment, at most so many, and the segments."""
     total = rows(samples, settings)
     each = ceil(total / ceil(total / most))
-    length = next_fast_len(each + before + after) * block
-    starts = range(0, total, each)
-    segments = [
-        _Segment((at - before) * block, (at - before) * block + length, before, min(each, total - at)) for at in starts
-    ]
-    return length, segments
+    return each, [_Segment(at * settings.block_samples, 0, min(each, total - at)) for at in range(0, total, each)]
 
 
-def _published_segments(samples: int, reach: int, settings: Wavelets) -> tuple[int, list[_Segment]]:
-    """Length of a transform and its segments as the released code cuts them (DeepInsight, preprocess.py).
+def _published_segments(samples: int, settings: Wavelets) -> tuple[int, list[_Segment]]:
+    """Rows of a window, and the windows as the released code cuts them (DeepInsight, preprocess.py).
 
     Windows start every half window, surrounded by zeros; a quarter window is dropped at each inner edge. A recording
     shorter than a window is transformed as a whole.
     """
     block, window = settings.block_samples, settings.window_samples
     if not _windowed(samples, settings):
-        length = next_fast_len(ceil((samples + reach) / block)) * block
-        return length, [_Segment(0, samples, 0, rows(samples, settings))]
+        total = rows(samples, settings)
+        return total, [_Segment(0, 0, total)]
     if window % (4 * block):
         found, remedy = f"{window} samples", f"Take a multiple of {4 * block}."
         raise _error("wavelets.window_samples", "whole blocks in a quarter window", found, remedy)
@@ -189,47 +187,60 @@ def _published_segments(samples: int, reach: int, settings: Wavelets) -> tuple[i
     for w in range(windows):
         first = 0 if w == 0 else quarter
         last = 4 * quarter if w == windows - 1 else 3 * quarter
-        segments.append(_Segment(w * window // 2, w * window // 2 + window, first, last - first))
-    return next_fast_len(ceil((window + reach) / block)) * block, segments
+        segments.append(_Segment(w * window // 2, first, last - first))
+    return 4 * quarter, segments
 
 
 def _transform(
     recording: _Recording,
-    bank: WaveletBank,
+    bank: SegmentBank,
     segments: list[_Segment],
-    settings: Wavelets,
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[NDArray[np.float32]]:
     done, total = 0, sum(segment.rows for segment in segments)
     for segment in segments:
-        power = _segment_power(recording, bank, segment, settings)
+        power = _segment_power(recording, bank, segment)
         done += segment.rows
         if progress is not None:
             progress(done, total)
         yield power
 
 
-def _segment_power(
-    recording: _Recording, bank: WaveletBank, segment: _Segment, settings: Wavelets
-) -> NDArray[np.float32]:
+def _segment_power(recording: _Recording, bank: SegmentBank, segment: _Segment) -> NDArray[np.float32]:
     """Rows of one segment, (row, frequency, channel); channels are transformed a few at a time."""
-    raw = recording.segment(segment)
-    last = segment.start + (segment.skip + segment.rows) * bank.block_samples  # end of the last row
-    cut = max(0, last - recording.samples)
-    odd = (segment.skip + segment.rows - 1, bank.block_samples - cut) if cut else None
-    common = _common(raw) if settings.reference == "common_average" else None
-    power = np.empty((segment.rows, len(bank.bands), raw.shape[1]), dtype=np.float32)
-    limit = BATCH_SAMPLES["cpu" if bank.device.type == "cpu" else "other"]
-    batch = max(1, limit // bank.samples)
-    for at in range(0, raw.shape[1], batch):
-        columns = slice(at, min(at + batch, raw.shape[1]))
-        signal = _centred(raw[:, columns], common, settings.edges == "published")
-        _check_finite(signal, recording, segment, at)
+    published = recording.settings.edges == "published"
+    index = recording.index(segment, bank)
+    raw = recording.signal(index)
+    stop = segment.skip + segment.rows
+    cut = max(0, segment.start + stop * bank.block_samples - recording.samples)
+    odd = (stop - 1, bank.block_samples - cut) if cut else None
+    common = _common(raw) if recording.settings.reference == "common_average" else None
+    power = np.empty((segment.rows, bank.bands, raw.shape[1]), dtype=np.float32)
+    first = bank.before * bank.block_samples if published else 0
+
+    def transform(at: int) -> None:
+        columns = slice(at, min(at + bank.channels, raw.shape[1]))
+        signal = _centred(raw[:, columns], common, published)
+        _check_finite(signal, index, recording.rate_hz, at)
         x = torch.zeros(len(signal), bank.samples, device=bank.device)
-        x[:, : signal.shape[1]] = torch.from_numpy(signal)
-        kept = bank(x, odd)[..., segment.skip : segment.skip + segment.rows]
-        power[..., columns] = kept.permute(2, 1, 0).cpu().numpy()
+        x[:, first : first + signal.shape[1]] = torch.from_numpy(signal)
+        power[..., columns] = bank(x, odd)[..., segment.skip : stop].permute(2, 1, 0).cpu().numpy()
+
+    with _one_thread_each() as threads, ThreadPoolExecutor(threads if bank.device.type == "cpu" else 1) as pool:
+        for _ in pool.map(transform, range(0, raw.shape[1], bank.channels)):
+            pass
     return power
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[int]:
+    """Let torch's threads take a batch of channels each: one short transform shared by several only makes them wait."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield min(threads, MOST_BATCHES)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _common(raw: NDArray[Any]) -> NDArray[Any]:
@@ -240,7 +251,8 @@ def _common(raw: NDArray[Any]) -> NDArray[Any]:
 
 def _centred(raw: NDArray[Any], common: NDArray[Any] | None, window_mean: bool) -> NDArray[np.float32]:
     """Referenced samples as (channel, time) float32, less a constant, to which wavelets are blind but rounding not."""
-    work = raw.T.astype(np.result_type(raw.dtype, np.float32), order="C")
+    narrow = np.ascontiguousarray(raw)  # few columns of many, which are then turned within the cache
+    work = narrow.T.astype(np.result_type(raw.dtype, np.float32), order="C")
     with np.errstate(invalid="ignore", over="ignore"):  # infinities are refused next
         if common is not None:
             work -= common
@@ -250,8 +262,9 @@ def _centred(raw: NDArray[Any], common: NDArray[Any] | None, window_mean: bool) 
         return work.astype(np.float32, copy=False)
 
 
-def _fitting_blocks(sample: NDArray[Any], reach: int, settings: Wavelets) -> int:
+def _fitting_rows(sample: NDArray[Any], bands: NDArray[np.float64], rate_hz: float, settings: Wavelets) -> int:
     """Rows of a segment that fits SEGMENT_BYTES, unless that would leave less than three quarters of its halo."""
+    reach = max(ceil(row_reach(scale_s(f) * rate_hz, settings.block_samples)) for f in bands.tolist())
     most: int = min(SEGMENT_SAMPLES, SEGMENT_BYTES // (sample.shape[1] * sample.itemsize))
     return max(1, max(most - 2 * reach, 3 * reach // 2) // settings.block_samples)
 
@@ -299,17 +312,15 @@ def _check_kind(sample: NDArray[Any]) -> None:
         raise _error("signal", "real samples (time, channel)", found, "Give one column per channel.")
 
 
-def _check_finite(signal: NDArray[np.float32], recording: _Recording, segment: _Segment, channel: int) -> None:
+def _check_finite(signal: NDArray[np.float32], index: NDArray[np.int64], rate_hz: float, channel: int) -> None:
     """Refuse NaN and infinity in (channel, time), naming the first; `channel` is the number of the first row."""
     finite = np.isfinite(signal)
     if finite.all():
         return
-    index = recording.index(segment)
-    time = int(np.argmin(np.where(finite.all(axis=0), recording.samples, index)))
+    time = int(np.argmin(np.where(finite.all(axis=0), index.max() + 1, index)))
     channel += int(np.argmin(finite[:, time]))
-    seconds = index[time] / recording.rate_hz
     raise _error(
-        f"signal, channel {channel}, time {seconds:.6g} s",
+        f"signal, channel {channel}, time {index[time] / rate_hz:.6g} s",
         "finite samples",
         "NaN or infinity",
         "Interpolate the gap, or drop the channel or the stretch, before the transform.",

@@ -4,6 +4,7 @@ A field of a struct is named `a.b`, an element of a cell or struct array `a[0]` 
 combinations follow: `trials[2].spikes`. Numbers keep the class they have in MATLAB.
 """
 
+import math
 import mmap
 import struct
 import warnings
@@ -23,7 +24,8 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HEADER_BYTES = 128
 _MATRIX, _COMPRESSED = 14, 15
 _OUTSIDE = {_MATRIX, _COMPRESSED}
-_INSIDE = {*range(1, 8), 9, 12, 13, _MATRIX, 16, 17, 18}
+_WIDTHS = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8}
+_INSIDE = {*_WIDTHS, _MATRIX, 16, 17, 18}
 _HEADER = "MATLAB 5.0 MAT-file, written by pellucid"
 
 
@@ -128,7 +130,7 @@ class _Version5(Mapping[str, layout.Array]):
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
             try:
                 return getattr(scipy.io, function)(self._path, appendmat=False, **options)
-            except (*wrong, MemoryError, NotImplementedError) as error:
+            except (*wrong, MemoryError, NameError, NotImplementedError) as error:
                 raise damaged(self._path, error) from error
 
     def _array(self, name: str, value: Value) -> layout.Array:
@@ -144,44 +146,66 @@ class _Version5(Mapping[str, layout.Array]):
 
 
 def _check_tags(path: Path) -> None:
-    """Raise DataError unless all elements of a v5 file are of known types and lie inside each other.
+    """Raise DataError unless the uncompressed arrays of a v5 file are made of the parts that their kind has.
 
-    scipy believes the tags of uncompressed elements, which carry no checksum, and crashes over damaged ones.
+    scipy believes the tags of such arrays, which carry no checksum, and crashes over some damaged ones.
     """
     with path.open("rb") as file:
         head = file.read(_HEADER_BYTES)
         if not head.startswith(b"MATLAB 5") or len(head) < _HEADER_BYTES:
             return
-        file.seek(0)
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            order = "<" if head.endswith(b"IM") else ">"
-            fault = _fault(content, struct.Struct(f"{order}II"), _HEADER_BYTES, len(content), inside=False)
-    if fault is not None:
-        raise damaged(path, f"no element can be at byte {fault}")
+            try:
+                _check_parts(content, "<" if head.endswith(b"IM") else ">", _HEADER_BYTES, len(content), inside=False)
+            except (ValueError, struct.error) as error:
+                raise damaged(path, error) from error
 
 
-def _fault(content: mmap.mmap, tag: struct.Struct, start: int, stop: int, *, inside: bool) -> int | None:
-    """Return where a row of elements stops making sense, if it does; a matrix is a row of elements itself."""
-    kinds = []
+def _check_parts(content: mmap.mmap, order: str, start: int, stop: int, *, inside: bool) -> list[tuple[int, int, int]]:
+    """Return (kind, first byte, bytes) of each part between two places, checking matrices among them."""
+    parts = []
     while start < stop:
-        if start + 8 > stop:
-            return start
-        kind, size = tag.unpack_from(content, start)
-        small = kind >> 16
-        if small:  # up to four bytes of data in the tag itself
-            kind, size = kind & 0xFFFF, 0
-        end = start + 8 + size
+        kind, size = struct.unpack_from(f"{order}II", content, start)
+        small = kind >> 16  # up to four bytes of data in the tag itself
+        kind, size, first = (kind & 0xFFFF, small, start + 4) if small else (kind, size, start + 8)
+        end = first + (4 if small else size)
         if kind not in (_INSIDE if inside else _OUTSIDE) or small > 4 or end > stop:
-            return start
-        if kind == _MATRIX:
-            fault = _fault(content, tag, start + 8, end, inside=True)
-            if fault is not None:
-                return fault
-        kinds.append(kind)
-        start = end if kind == _COMPRESSED else end + -size % 8
-    if inside and kinds and (len(kinds) < 3 or kinds[:2] != [6, 5] or kinds[2] != 1):
-        return stop
-    return None
+            raise ValueError(f"no part of kind {kind} with {size} bytes can be at byte {start}")
+        parts.append((kind, first, size))
+        if kind == _MATRIX and size:
+            inner = _check_parts(content, order, first, end, inside=True)
+            if not _is_matrix(content, order, inner):
+                raise ValueError(f"the array at byte {start} lacks a part")
+        start = end if small or kind == _COMPRESSED else end + -size % 8
+    return parts
+
+
+def _is_matrix(content: mmap.mmap, order: str, parts: list[tuple[int, int, int]]) -> bool:
+    """Return whether flags, size and name are followed by the data that such an array has."""
+    kinds = [kind for kind, _, _ in parts]
+    if len(parts) < 4 or kinds[0] != 6 or parts[0][2] != 8:
+        return False
+    flags = struct.unpack_from(f"{order}I", content, parts[0][1])[0]
+    array, copies = flags & 0xFF, 2 if flags & 0x0800 else 1  # a complex array has two parts of data
+    if array in (16, 17):  # functions and objects of MATLAB, which scipy does not enter
+        return True
+    if kinds[1] != 5 or parts[1][2] < 8 or parts[1][2] % 4 or kinds[2] not in (1, 16):
+        return False
+    shape = struct.unpack_from(f"{order}{parts[1][2] // 4}i", content, parts[1][1])
+    count, data = math.prod(shape), parts[3:]
+    if array in range(6, 16):
+        return len(data) == copies and all(size == count * _WIDTHS.get(kind, -1) for kind, _, size in data)
+    if array == 5:
+        return kinds[3:5] == [5, 5] and len(data) == 2 + copies and data[1][2] == 4 * (shape[-1] + 1)
+    if array == 4:
+        return len(data) == 1 and kinds[3] != _MATRIX
+    if array in (2, 3):
+        data = data[array - 2 :]  # an object has the name of its class first
+        if len(data) < 2 or data[0][0] != 5 or data[1][0] != 1:
+            return False
+        width = struct.unpack_from(f"{order}i", content, data[0][1])[0]
+        count, data = count * (data[1][2] // max(width, 1)), data[2:]
+    return array in (1, 2, 3) and len(data) == count and all(kind == _MATRIX for kind, _, _ in data)
 
 
 def _inside(value: Value, step: str | int) -> Value:

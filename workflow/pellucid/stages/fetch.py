@@ -120,7 +120,8 @@ def _download(name: str, file: "File", kept: Path) -> Path:
             raise StorageError(
                 str(kept), expected="to be able to write it", found=str(error), remedy="Free space, then run it again."
             ) from error
-        raise _failed(name, file, str(error) or repr(error)) from error
+        said = error.reason if type(error) is urllib.error.URLError else error
+        raise _failed(name, file, str(said) or repr(said)) from error
 
 
 def _failed(name: str, file: "File", found: str) -> FetchError:
@@ -128,8 +129,8 @@ def _failed(name: str, file: "File", found: str) -> FetchError:
         file.url,
         expected=f"a file with sha256 {file.sha256}",
         found=found,
-        remedy=f"Run the same command again, which resumes; or download it by hand, save it as {file.mirror or name} "
-        f"below any folder, and set {MIRROR} to that folder.",
+        remedy="Run the same command again, which resumes; or download the file by hand, save it as "
+        f"FOLDER/{file.mirror or name} for any FOLDER, and set {MIRROR}=FOLDER.",
     )
 
 

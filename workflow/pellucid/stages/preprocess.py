@@ -1,5 +1,6 @@
 """Recordings to features, one store each; then one table of their digests, folds and statistics."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -43,6 +44,7 @@ def collect_features(
     opened = {path.stem: store.open_store(path) for path in sorted(inputs)}
     table = {
         "recordings": {path.stem: store.digest(path) for path in inputs},
+        "raw": _manifests(recordings),
         "settings": settings.model_dump(mode="json"),
         **_table(systems.entry(system, "features.collect")(opened, settings)),
     }
@@ -61,6 +63,12 @@ def refuse_duplicates(stores: Sequence[Path]) -> None:
                 found=f"the same data as in recordings.{first}",
                 remedy="Remove one of the two, or correct its `raw`.",
             )
+
+
+def _manifests(recordings: Sequence[Path]) -> dict[str, str]:
+    """Return the digest of the manifest behind each recording: a changed truth is seen by what reads features.json."""
+    found = {path.stem: json.loads(store.open_store(path).attrs["provenance"]) for path in recordings}
+    return {name: provenance["manifest"] for name, provenance in found.items() if "manifest" in provenance}
 
 
 def _table(collected: "Collected") -> dict[str, Any]:

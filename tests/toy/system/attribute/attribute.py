@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -8,7 +8,9 @@ from pellucid.artifacts import Features, Fit
 from .settings import Settings
 
 
-def attribute(features: Features, fits: Sequence[Fit], settings: Settings) -> xr.DataTree:
+def attribute(
+    features: Features, fits: Sequence[Fit], settings: Settings, truth: Mapping[str, xr.DataTree]
+) -> xr.DataTree:
     weights = np.stack([fit.weights()["weights"] for fit in fits]).mean(0)
     influence = np.abs(weights) if settings.absolute else weights
     return xr.DataTree.from_dict({"/attribution": xr.Dataset({"influence": ("feature", influence, {"units": "1"})})})

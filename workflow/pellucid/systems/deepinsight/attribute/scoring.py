@@ -48,20 +48,16 @@ def score(fit: Fit, features: Features, inputs: Sequence[Input], settings: Setti
     ends = [_every(stretch.ends(model.window_rows), settings.every_rows) for stretch in found]
     behaviour = torch.cat([stretch.behaviour[end] for stretch, end in zip(found, ends)])
     generator = np.random.default_rng([settings.seed, fit.fold, fit.seed])
-    base, null = np.empty(0), np.empty(0)
+    shifts = _shifts(len(behaviour), settings, generator)
     shuffled, ratios = [], []
     for _ in range(repeats):
         predicted = _predict(network, found, ends, inputs, model.window_rows, settings, generator, device)
         each = torch.stack([row_terms(one, behaviour, targets) for one in predicted]).numpy().astype(float)
-        sums = _blocks(each, settings.blocks)
-        base = sums[:, 0]
-        shuffled.append(sums[:, 1:])
+        shuffled.append(_blocks(each, settings.blocks))
         ratios.append(((each[1:] - each[0]) / np.maximum(each[0], np.finfo(np.float32).tiny)).mean(1))
-        if not null:
-            null = [
-                _shifted(predicted, behaviour, shift, targets) for shift in _shifts(len(behaviour), settings, generator)
-            ]
-    return Losses(base, np.stack(shuffled), np.mean(ratios, axis=0), null)
+    null = np.stack([_shifted(predicted, behaviour, shift, targets) for shift in shifts])
+    sums = np.stack(shuffled)
+    return Losses(sums[0, :, 0], sums[:, :, 1:], np.mean(ratios, axis=0), null)
 
 
 def _predict(
@@ -91,7 +87,7 @@ def _predict(
 
 def _every(ends: np.ndarray, step: int) -> np.ndarray:
     """Keep the windows that end on every `step`-th row, counted from the first."""
-    return ends[(ends - ends[:1]) % step == 0]
+    return np.asarray(ends[(ends - ends[:1]) % step == 0])
 
 
 def _blocks(each: np.ndarray, blocks: int) -> np.ndarray:
@@ -107,5 +103,4 @@ def _shifts(rows: int, settings: Settings, generator: np.random.Generator) -> np
 
 def _shifted(predicted: Tensor, behaviour: Tensor, shift: int, targets: Sequence[Target]) -> np.ndarray:
     rolled = torch.roll(behaviour, int(shift), dims=0)
-    means = torch.stack([row_terms(one, rolled, targets).mean(0) for one in predicted])
-    return np.asarray(means.numpy().astype(float))
+    return np.asarray(np.stack([row_terms(one, rolled, targets).mean(0).numpy() for one in predicted]).astype(float))

@@ -47,10 +47,10 @@ def spectrum(results: Results, settings: Settings, folder: Path) -> None:
             for f, v, lo, hi, sd, r in zip(frequencies, value, low, high, spread, ratio)
         ]
     caption = (
-        f"Influence of each band of model {results.attribution.attrs['model']}: relative increase of the test loss when the "
-        "band is shuffled in time over all channels, as a ratio of means. Shading: 95 % intervals over folds, seeds and blocks "
-        "of test time, holding together over all bands. Dashed: largest influence under circularly shifted behaviour. "
-        + _recovery_text(results)
+        f"Influence of each band of model {results.attribution.attrs['model']}: relative increase of the test loss when "
+        "the band is shuffled in time over all channels, as a ratio of means. Shading: 95 % intervals over folds, seeds "
+        "and blocks of test time, holding together over all bands. Dashed: largest influence under circularly shifted "
+        "behaviour. " + _recovery_text(results)
     )
     style.save(made, folder, "influence_bands", table, caption, dpi=settings.dpi)
 

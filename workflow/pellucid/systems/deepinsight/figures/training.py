@@ -30,7 +30,7 @@ def curves(results: Results, settings: Settings, folder: Path) -> None:
         if len(networks) <= 8 * len(models):
             axis.legend(fontsize=6)
     caption = (
-        "Training. Loss per epoch on training batches (dotted, with input noise) and on validation rows (solid, without); "
-        "the dot marks the epoch whose weights are kept. Validation rows are neither training nor test rows."
+        "Training. Loss per epoch on training batches (dotted, with input noise) and on validation rows (solid, "
+        "without); the dot marks the epoch whose weights are kept. Validation rows are neither training nor test rows."
     )
     style.save(made, folder, "training", table, caption, dpi=settings.dpi)

@@ -30,9 +30,11 @@ class SharedConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inputs, T, F) to (N, filters, ceil(T / stride), ceil(F / stride))."""
         (first_t, last_t), (first_f, last_f) = (same_padding(x.shape[2 + i], self.stride[i]) for i in range(2))
+        weight, bias = self.convolution.weight, self.convolution.bias
+        if x.shape[3] == 1:  # the outer columns of the kernel see padding only
+            weight, first_f, last_f = weight[..., 1:2], 0, 0
         wider = functional.pad(x, (0, last_f - first_f, 0, last_t - first_t))  # the rest is symmetric
-        kernel = self.convolution
-        return functional.elu(functional.conv2d(wider, kernel.weight, kernel.bias, self.stride, (first_t, first_f)))
+        return functional.elu(functional.conv2d(wider, weight, bias, self.stride, (first_t, first_f)))
 
 
 class DeepInsight(nn.Module):
