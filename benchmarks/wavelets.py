@@ -256,11 +256,11 @@ def main() -> None:
     if options.record:
         record(options.record, options.seconds, options.channels)
         return
+    if not options.skip_recording:  # first: a process starts with the peak memory of the one that makes it
+        whole_recording(options.seconds, options.channels)
     print(f"{'per window of 100 000 samples, 26 bands':<56} {'clock':>8} {'CPU':>8}", end="    ")
     print(f"{'ratio':>8} {'(CPU)':>8} {'windows':>9}  largest error")
     compare_windows(options.repeats)
-    if not options.skip_recording:
-        whole_recording(options.seconds, options.channels)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Attribution by shuffling inputs at test time: permutations, and the influence they give with its interval and null."""
+"""Attribution by shuffling inputs at test time: permutations, and the influence they give with its interval."""
 
 from dataclasses import dataclass
 
@@ -24,8 +24,8 @@ class Influence:
 def permutation(rows: int, generator: np.random.Generator, *, block_rows: int | None = None) -> np.ndarray:
     """Return a permutation of rows, shape (row,).
 
-    block_rows  none: every row on its own, as published; a number: blocks of so many rows keep their inside, and with it
-                the autocorrelation of the input
+    block_rows  none: every row on its own, as published; a number: blocks of so many rows keep their inside, and with
+                it the autocorrelation of the input
     """
     if block_rows is None:
         return generator.permutation(rows)
@@ -51,7 +51,7 @@ def influence(base: np.ndarray, shuffled: np.ndarray, weights: np.ndarray) -> In
 
 
 def _log_ratio(sums: np.ndarray) -> np.ndarray:
-    """Map summed losses (..., 1 + input, output), the unchanged input first, to log(1 + influence) (..., input, output).
+    """Map summed losses (..., 1 + input, output), unchanged input first, to log(1 + influence) (..., input, output).
 
     On this scale the spread of a large influence does not grow with it, and an interval cannot pass -1.
     """

@@ -58,8 +58,8 @@ def train(
         state.record({"epoch": epoch, "rate": rate, "training": training, "validation": validation})
         bar.update()
         print(
-            f"{name}: epoch {epoch + 1}/{schedule.epochs}, training loss {training:.4g}, validation loss {validation:.4g}, "
-            f"rate {rate:.2g}, {time.perf_counter() - started:.1f} s",
+            f"{name}: epoch {epoch + 1}/{schedule.epochs}, training loss {training:.4g}, "
+            f"validation loss {validation:.4g}, rate {rate:.2g}, {time.perf_counter() - started:.1f} s",
             file=sys.stderr,
         )
     bar.close()

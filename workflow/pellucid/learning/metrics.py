@@ -24,7 +24,7 @@ def spearman(behaviour: np.ndarray, prediction: np.ndarray) -> np.ndarray:
 
 
 def explained(behaviour: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Return R2 = 1 - sum (y - yhat)^2 / sum (y - ybar)^2 per output: no rescaling, no lower bound (Frey et al. 2021)."""
+    """Return R2 = 1 - sum (y - yhat)^2 / sum (y - ybar)^2 per output: not rescaled, not bounded (Frey et al. 2021)."""
     residual = ((behaviour - prediction) ** 2).sum(0)
     total = ((behaviour - behaviour.mean(0)) ** 2).sum(0)
     return np.asarray(1 - np.divide(residual, total, out=np.full(total.shape, np.nan), where=total > 0))

@@ -3,13 +3,12 @@
 Frey et al. 2021 (eLife 10:e66551, Methods and released code) average the Morlet power of every channel, as Torrence &
 Compo 1998 define it, over blocks of 1000 samples. The same numbers come from `wavelet_bank` at a small part of the
 work. Segments overlap by a halo of 5 s of the lowest band, where its envelope has fallen to exp(-5²/2) = 4e-6, and the
-ends of the recording are mirrored; `edges: published` follows the released code instead, see `_published_segments`.
+ends of the recording are mirrored; `edges: published` follows the released code instead, see `published_segments`.
 """
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
@@ -17,27 +16,28 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from pellucid.errors import ConfigError, DataError
+from pellucid.errors import ConfigError
 from pellucid.preprocess.settings import Wavelets
 from pellucid.preprocess.wavelet_bank import PERIOD_PER_SCALE, row_reach, scale_s, support_s
+from pellucid.preprocess.wavelet_input import (
+    Read,
+    Recording,
+    Segment,
+    centred,
+    check_finite,
+    common_average,
+    data_error,
+    halo_segments,
+    published_segments,
+    rows,
+)
 from pellucid.preprocess.wavelet_segments import SegmentBank, segment_bank
 
 __all__ = ["block_power", "frequencies", "row_times", "rows", "stream_block_power", "support_s"]
 
-Read = Callable[[int, int], NDArray[Any]]
-
 SEGMENT_BYTES = 2**28  # raw samples of all channels held at once
 SEGMENT_SAMPLES = 2**20  # longer transforms leave the cache
 MOST_BATCHES = 4  # batches of channels transformed side by side, each in some 200 MB
-
-
-@dataclass(frozen=True)
-class _Segment:
-    """Rows computed together: those from sample `start` on, of which the first `skip` are dropped."""
-
-    start: int
-    skip: int
-    rows: int
 
 
 def frequencies(rate_hz: float, samples: int, settings: Wavelets) -> NDArray[np.float64]:
@@ -50,7 +50,7 @@ def frequencies(rate_hz: float, samples: int, settings: Wavelets) -> NDArray[np.
     the recording, or the window with `edges: published`.
     """
     if rate_hz <= 0 or not np.isfinite(rate_hz):
-        raise _error("sampling rate", "a positive number of Hz", f"{rate_hz}", "Correct the rate of the recording.")
+        raise data_error("sampling rate", "a positive number of Hz", f"{rate_hz}", "Correct the rate of the recording.")
     if settings.bands_hz is not None:
         bands = np.array(settings.bands_hz, dtype=np.float64)
         return _checked_bands(bands, rate_hz)
@@ -60,17 +60,6 @@ def frequencies(rate_hz: float, samples: int, settings: Wavelets) -> NDArray[np.
     grid: NDArray[np.float64] = rate_hz / 2 * np.exp2(-octaves)
     highest = np.inf if settings.highest_hz is None else settings.highest_hz
     return _checked_bands(grid[(grid > settings.lowest_hz) & (grid < highest)], rate_hz)
-
-
-def rows(samples: int, settings: Wavelets) -> int:
-    """Rows that a recording of so many samples gives: one per block, the last of which may be partial.
-
-    With `edges: published`, samples past the last half window are lost, as in the released code.
-    """
-    if _windowed(samples, settings):
-        half = settings.window_samples // 2
-        return samples // half * half // settings.block_samples
-    return ceil(samples / settings.block_samples)
 
 
 def row_times(samples: int, rate_hz: float, settings: Wavelets) -> NDArray[np.float64]:
@@ -92,7 +81,7 @@ def block_power(
     """
     array = np.asarray(signal)
     if array.ndim != 2:
-        raise _error("signal", "two axes (time, channel)", f"{array.ndim}", "Add or remove an axis.")
+        raise data_error("signal", "two axes (time, channel)", f"{array.ndim}", "Add or remove an axis.")
     blocks = stream_block_power(lambda start, stop: array[start:stop], len(array), rate_hz, settings, device=device)
     return np.concatenate(list(blocks))
 
@@ -123,10 +112,10 @@ def stream_block_power(
     sample = np.asarray(read(0, 1))
     _check_kind(sample)
     if settings.edges == "published":
-        each, segments = _published_segments(samples, settings)
+        each, segments = published_segments(samples, settings)
     else:
         most = segment_blocks or _fitting_rows(sample, bands, rate_hz, settings)
-        each, segments = _segments(samples, most, settings)
+        each, segments = halo_segments(samples, most, settings)
     bank = segment_bank(
         each,
         rate_hz,
@@ -136,65 +125,13 @@ def stream_block_power(
         settings.causal,
         torch.device(device),
     )
-    return _transform(_Recording(read, samples, rate_hz, settings), bank, segments, progress)
-
-
-@dataclass(frozen=True)
-class _Recording:
-    read: Read
-    samples: int
-    rate_hz: float
-    settings: Wavelets
-
-    def index(self, segment: _Segment, bank: SegmentBank) -> NDArray[np.int64]:
-        """Numbers of the samples a segment sees, (time,): its window alone, or with halos that mirror the ends."""
-        if self.settings.edges == "published":
-            return np.arange(segment.start, min(segment.start + bank.rows * bank.block_samples, self.samples))
-        period = 2 * (self.samples - 1)
-        index = (np.arange(bank.samples) + segment.start - bank.before * bank.block_samples) % period
-        return np.minimum(index, period - index)
-
-    def signal(self, index: NDArray[np.int64]) -> NDArray[Any]:
-        """Samples of these numbers, (time, channel), each read once."""
-        first, last = int(index.min()), int(index.max())
-        signal = np.asarray(self.read(first, last + 1))
-        return signal if last - first == index[-1] - index[0] == len(index) - 1 else signal[index - first]
-
-
-def _segments(samples: int, most: int, settings: Wavelets) -> tuple[int, list[_Segment]]:
-    """Rows of a segment, at most so many, and the segments."""
-    total = rows(samples, settings)
-    each = ceil(total / ceil(total / most))
-    return each, [_Segment(at * settings.block_samples, 0, min(each, total - at)) for at in range(0, total, each)]
-
-
-def _published_segments(samples: int, settings: Wavelets) -> tuple[int, list[_Segment]]:
-    """Rows of a window, and the windows as the released code cuts them (DeepInsight, preprocess.py).
-
-    Windows start every half window, surrounded by zeros; a quarter window is dropped at each inner edge. A recording
-    shorter than a window is transformed as a whole.
-    """
-    block, window = settings.block_samples, settings.window_samples
-    if not _windowed(samples, settings):
-        total = rows(samples, settings)
-        return total, [_Segment(0, 0, total)]
-    if window % (4 * block):
-        found, remedy = f"{window} samples", f"Take a multiple of {4 * block}."
-        raise _error("wavelets.window_samples", "whole blocks in a quarter window", found, remedy)
-    windows = samples // (window // 2) - 1
-    quarter = window // 4 // block
-    segments = []
-    for w in range(windows):
-        first = 0 if w == 0 else quarter
-        last = 4 * quarter if w == windows - 1 else 3 * quarter
-        segments.append(_Segment(w * window // 2, first, last - first))
-    return 4 * quarter, segments
+    return _transform(Recording(read, samples, rate_hz, settings), bank, segments, progress)
 
 
 def _transform(
-    recording: _Recording,
+    recording: Recording,
     bank: SegmentBank,
-    segments: list[_Segment],
+    segments: list[Segment],
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[NDArray[np.float32]]:
     done, total = 0, sum(segment.rows for segment in segments)
@@ -206,7 +143,7 @@ def _transform(
         yield power
 
 
-def _segment_power(recording: _Recording, bank: SegmentBank, segment: _Segment) -> NDArray[np.float32]:
+def _segment_power(recording: Recording, bank: SegmentBank, segment: Segment) -> NDArray[np.float32]:
     """Rows of one segment, (row, frequency, channel); channels are transformed a few at a time."""
     published = recording.settings.edges == "published"
     index = recording.index(segment, bank)
@@ -214,14 +151,14 @@ def _segment_power(recording: _Recording, bank: SegmentBank, segment: _Segment) 
     stop = segment.skip + segment.rows
     cut = max(0, segment.start + stop * bank.block_samples - recording.samples)
     odd = (stop - 1, bank.block_samples - cut) if cut else None
-    common = _common(raw) if recording.settings.reference == "common_average" else None
+    common = common_average(raw) if recording.settings.reference == "common_average" else None
     power = np.empty((segment.rows, bank.bands, raw.shape[1]), dtype=np.float32)
     first = bank.before * bank.block_samples if published else 0
 
     def transform(at: int) -> None:
         columns = slice(at, min(at + bank.channels, raw.shape[1]))
-        signal = _centred(raw[:, columns], common, published)
-        _check_finite(signal, index, recording.rate_hz, at)
+        signal = centred(raw[:, columns], common, published)
+        check_finite(signal, raw, index, recording.rate_hz)
         x = torch.zeros(len(signal), bank.samples, device=bank.device)
         x[:, first : first + signal.shape[1]] = torch.from_numpy(signal)
         power[..., columns] = bank(x, odd)[..., segment.skip : stop].permute(2, 1, 0).cpu().numpy()
@@ -243,25 +180,6 @@ def _one_thread_each() -> Iterator[int]:
         torch.set_num_threads(threads)
 
 
-def _common(raw: NDArray[Any]) -> NDArray[Any]:
-    """Mean over channels, (time,), in float32, or in float64 where the samples need it."""
-    common: NDArray[Any] = raw.mean(axis=1, dtype=np.result_type(raw.dtype, np.float32))
-    return common
-
-
-def _centred(raw: NDArray[Any], common: NDArray[Any] | None, window_mean: bool) -> NDArray[np.float32]:
-    """Referenced samples as (channel, time) float32, less a constant, to which wavelets are blind but rounding not."""
-    narrow = np.ascontiguousarray(raw)  # few columns of many, which are then turned within the cache
-    work = narrow.T.astype(np.result_type(raw.dtype, np.float32), order="C")
-    with np.errstate(invalid="ignore", over="ignore"):  # infinities are refused next
-        if common is not None:
-            work -= common
-        work -= work[:, :1]
-        if window_mean:
-            work -= work.mean(axis=1, keepdims=True)
-        return work.astype(np.float32, copy=False)
-
-
 def _fitting_rows(sample: NDArray[Any], bands: NDArray[np.float64], rate_hz: float, settings: Wavelets) -> int:
     """Rows of a segment that fits SEGMENT_BYTES, unless that would leave less than three quarters of its halo."""
     reach = max(ceil(row_reach(scale_s(f) * rate_hz, settings.block_samples)) for f in bands.tolist())
@@ -269,23 +187,17 @@ def _fitting_rows(sample: NDArray[Any], bands: NDArray[np.float64], rate_hz: flo
     return max(1, max(most - 2 * reach, 3 * reach // 2) // settings.block_samples)
 
 
-def _windowed(samples: int, settings: Wavelets) -> bool:
-    return settings.edges == "published" and samples >= settings.window_samples
-
-
-def _error(what: str, expected: str, found: str, remedy: str) -> DataError:
-    return DataError(what, expected=expected, found=found, remedy=remedy)
-
-
 def _checked_bands(bands: NDArray[np.float64], rate_hz: float) -> NDArray[np.float64]:
     where = "wavelets, frequencies"
     if bands.size == 0:
         remedy = "Widen lowest_hz and highest_hz, or take a longer recording."
-        raise _error(where, f"at least one band up to {rate_hz / 2:g} Hz", "none", remedy)
+        raise data_error(where, f"at least one band up to {rate_hz / 2:g} Hz", "none", remedy)
     if bands.max() > rate_hz / 2 or bands.min() <= 0:
         wrong = bands.max() if bands.max() > rate_hz / 2 else bands.min()
         remedy = f"Remove it, or check the sampling rate of {rate_hz:g} Hz."
-        raise _error(where, f"above 0 and at most half the sampling rate, {rate_hz / 2:g} Hz", f"{wrong:g} Hz", remedy)
+        raise data_error(
+            where, f"above 0 and at most half the sampling rate, {rate_hz / 2:g} Hz", f"{wrong:g} Hz", remedy
+        )
     return bands
 
 
@@ -303,25 +215,10 @@ def _check_length(samples: int, settings: Wavelets) -> None:
     least = max(2, settings.block_samples)
     if samples < least:
         remedy = "Take a longer recording, or a smaller block_samples."
-        raise _error("signal, axis time", f"at least {least} samples", f"{samples}", remedy)
+        raise data_error("signal, axis time", f"at least {least} samples", f"{samples}", remedy)
 
 
 def _check_kind(sample: NDArray[Any]) -> None:
     if sample.ndim != 2 or sample.shape[1] == 0 or sample.dtype.kind not in "iufb":
         found = f"{sample.dtype} of shape (time, {', '.join(map(str, sample.shape[1:]))})"
-        raise _error("signal", "real samples (time, channel)", found, "Give one column per channel.")
-
-
-def _check_finite(signal: NDArray[np.float32], index: NDArray[np.int64], rate_hz: float, channel: int) -> None:
-    """Refuse NaN and infinity in (channel, time), naming the first; `channel` is the number of the first row."""
-    finite = np.isfinite(signal)
-    if finite.all():
-        return
-    time = int(np.argmin(np.where(finite.all(axis=0), index.max() + 1, index)))
-    channel += int(np.argmin(finite[:, time]))
-    raise _error(
-        f"signal, channel {channel}, time {index[time] / rate_hz:.6g} s",
-        "finite samples",
-        "NaN or infinity",
-        "Interpolate the gap, or drop the channel or the stretch, before the transform.",
-    )
+        raise data_error("signal", "real samples (time, channel)", found, "Give one column per channel.")

@@ -1,4 +1,7 @@
-"""Readers of raw formats by name; each module has `Settings`, `read(files, settings) -> tree` and `write` for simulators.
+"""Readers of raw formats by name.
+
+Each module has `Settings`, `select(files, settings)` (the files that are used), `read(files, settings) -> tree` and
+`write` for simulators.
 
 A new format is one module and one entry here. Modules import heavy libraries inside their functions, so that a
 configuration is checked without them.

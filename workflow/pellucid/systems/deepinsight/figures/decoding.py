@@ -53,7 +53,10 @@ def features(results: Results, settings: Settings, folder: Path) -> None:
         {"time_s": time[i], **{f"row_{k}": image[k, i] for k in range(len(image))}}
         for i in range(0, len(time), max(1, len(time) // 500))
     ]
-    caption = f"Input of the decoder for recording {name}: features scaled by median and MAD of training rows, and behaviour on the same clock."
+    caption = (
+        f"Input of the decoder for recording {name}: features scaled by median and MAD of training rows, and behaviour "
+        "on the same clock."
+    )
     style.save(made, folder, "features", table, caption, dpi=settings.dpi)
 
 
@@ -118,8 +121,8 @@ def errors(results: Results, settings: Settings, folder: Path) -> None:
         axis.legend(fontsize=6, title="median error", title_fontsize=6)
         style.label(axis, style.with_units("absolute error", unit), "share of test rows", label)
     caption = (
-        "Distribution of errors over all test rows of all folds. Chance: the same predictions against behaviour shifted "
-        "circularly by half of each test part."
+        "Distribution of errors over all test rows of all folds. Chance: the same predictions against behaviour "
+        "shifted circularly by half of each test part."
     )
     style.save(made, folder, "errors", table, caption, dpi=settings.dpi)
 
@@ -169,7 +172,7 @@ def _targets(
     fold: int | None = None,
     seed: int | None = None,
 ) -> Iterator[tuple[str, float | None, str, np.ndarray]]:
-    """Yield (label, period of a circular variable, units, values (row,)) of true behaviour, or of a model's prediction."""
+    """Yield (label, period if circular, units, values (row,)) of true behaviour, or of a model's prediction."""
     group = results.features.group(name)
     described = json.loads(group.attrs["targets"])
     labels, targets = list(group["label"].values), list(group["target"].values)

@@ -47,10 +47,10 @@ def spectrum(results: Results, settings: Settings, folder: Path) -> None:
             for f, v, lo, hi, sd, r in zip(frequencies, value, low, high, spread, ratio)
         ]
     caption = (
-        f"Influence of each band of model {results.attribution.attrs['model']}: relative increase of the test loss when "
-        "the band is shuffled in time over all channels, as a ratio of means. Shading: 95 % intervals over folds, seeds "
-        "and blocks of test time, holding together over all bands. Dashed: largest influence under circularly shifted "
-        "behaviour. " + _recovery_text(results)
+        f"Influence of each band of model {results.attribution.attrs['model']}: relative increase of the test loss "
+        "when the band is shuffled in time over all channels, as a ratio of means. Shading: 95 % intervals over folds, "
+        "seeds and blocks of test time, holding together over all bands. Dashed: largest influence under circularly "
+        "shifted behaviour. " + _recovery_text(results)
     )
     style.save(made, folder, "influence_bands", table, caption, dpi=settings.dpi)
 
@@ -75,8 +75,8 @@ def channels(results: Results, settings: Settings, folder: Path) -> None:
     axes[-1, 0].set_xticks(np.arange(0, len(names), step), names[::step])
     axes[-1, 0].set_xlabel("channel")
     caption = (
-        "Influence of each channel, all its bands shuffled together in time; bars: 95 % intervals over folds, seeds and "
-        "blocks of test time, holding together over all channels."
+        "Influence of each channel, all its bands shuffled together in time; bars: 95 % intervals over folds, seeds "
+        "and blocks of test time, holding together over all channels."
     )
     style.save(made, folder, "influence_channels", table, caption, dpi=settings.dpi)
 
@@ -96,8 +96,8 @@ def faithfulness(results: Results, settings: Settings, folder: Path) -> None:
         style.label(axis, "bands shuffled together", "relative increase of loss" if column == 0 else "", term)
     axes[0, 0].legend()
     caption = (
-        "Faithfulness: influences are faithful to the network if shuffling the most influential bands together hurts more "
-        "than shuffling as many of the least influential ones."
+        "Faithfulness: influences are faithful to the network if shuffling the most influential bands together hurts "
+        "more than shuffling as many of the least influential ones."
     )
     style.save(made, folder, "influence_faithfulness", table, caption, dpi=settings.dpi)
 

@@ -85,7 +85,7 @@ def predict(
 
 
 def _step(ends: np.ndarray) -> int:
-    """Return the largest of 1, 2, 4, 8, 16 rows that divides every distance between windows: phases that are not used."""
+    """Return the largest of 1, 2, 4, 8, 16 rows that divides every distance between windows."""
     distance = int(np.gcd.reduce(np.diff(ends))) if len(ends) > 1 else 1
     return int(np.gcd(distance, 2**STRIDES))
 
@@ -157,10 +157,10 @@ def _scan(
     base: Sequence[_Input] = (),
     columns: Columns | None = None,
 ) -> tuple[list[_Input], Tensor]:
-    """Return what every layer reads, and the code (C, window, F', maps), for `count` windows that end `step` rows apart.
+    """Return what every layer reads, and the code (C, window, F', maps), for windows that end `step` rows apart.
 
-    The last window ends at the last row. Where windows stand on even rows only, odd phases are never computed: the
-    series then keeps every second, fourth ... row, and all distances are counted in kept rows.
+    There are `count` of them; the last one ends at the last row. Where windows stand on even rows only, odd phases are
+    never computed: the series then keeps every second, fourth ... row, and distances are counted in kept rows.
 
     series   (C, row, F, 1) input; with `base`, only the changed columns of it
     base     what every layer reads of the unchanged input, where only `columns` changed
