@@ -152,7 +152,7 @@ def compare_windows(repeats: int) -> None:
     line("published transform, float64, this process", reference, reference, None)
     settings = Wavelets(reference="none", edges="published")
     found = block_power(signal, RATE, settings)[..., 0].T
-    long = rng.standard_normal((3_000_000, 8)).astype(np.float32)
+    long = rng.standard_normal((3_000_000, 16)).astype(np.float32)
     for threads in (1, 2):
         torch.set_num_threads(threads)
         label = f"pellucid, {threads} thread{'s' * (threads > 1)}"
@@ -160,8 +160,8 @@ def compare_windows(repeats: int) -> None:
         line(f"{label}, one window, {channels} channels", time, reference, error(found, truth))
         time = best(lambda: block_power(signal[:, :1], RATE, settings), repeats)
         line(f"{label}, one window, 1 channel", time, reference, None)
-        time = best(lambda: block_power(long, RATE, Wavelets(reference="none")), max(1, repeats // 2), 8 * 30)
-        line(f"{label}, 100 s, 8 channels, halos included", time, reference, None)
+        time = best(lambda: block_power(long, RATE, Wavelets(reference="none")), max(1, repeats // 2), 16 * 30)
+        line(f"{label}, 100 s, 16 channels, halos included", time, reference, None)
     torch.set_num_threads(1)
     print("(published windows overlap by half: over a recording that transform runs twice per window's length)")
     for name, package in PACKAGES.items():

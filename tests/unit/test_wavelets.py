@@ -336,7 +336,7 @@ def test_threads_share_the_channels_and_are_left_as_they_were():
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
-    np.testing.assert_array_equal(shared, alone)
+    np.testing.assert_allclose(shared, alone, rtol=1e-4, atol=1e-6)  # float32, batches of another size
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -155,27 +155,27 @@ def _segment_power(recording: Recording, bank: SegmentBank, segment: Segment) ->
     power = np.empty((segment.rows, bank.bands, raw.shape[1]), dtype=np.float32)
     first = bank.before * bank.block_samples if published else 0
 
-    def transform(at: int) -> None:
-        columns = slice(at, min(at + bank.channels, raw.shape[1]))
+    def transform(columns: slice) -> None:
         signal = centred(raw[:, columns], common, published)
         check_finite(signal, raw, index, recording.rate_hz)
         x = torch.zeros(len(signal), bank.samples, device=bank.device)
         x[:, first : first + signal.shape[1]] = torch.from_numpy(signal)
         power[..., columns] = bank(x, odd)[..., segment.skip : stop].permute(2, 1, 0).cpu().numpy()
 
-    with _one_thread_each() as threads, ThreadPoolExecutor(threads if bank.device.type == "cpu" else 1) as pool:
-        for _ in pool.map(transform, range(0, raw.shape[1], bank.channels)):
+    with _one_thread_each(bank.device) as threads, ThreadPoolExecutor(threads) as pool:
+        batch = min(bank.channels, ceil(raw.shape[1] / threads))
+        for _ in pool.map(transform, [slice(at, at + batch) for at in range(0, raw.shape[1], batch)]):
             pass
     return power
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[int]:
+def _one_thread_each(device: torch.device) -> Iterator[int]:
     """Let torch's threads take a batch of channels each: one short transform shared by several only makes them wait."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield min(threads, MOST_BATCHES)
+        yield min(threads, MOST_BATCHES) if device.type == "cpu" else 1
     finally:
         torch.set_num_threads(threads)
 
