@@ -72,14 +72,14 @@ def _clock(
     if settings.transform == "none":
         frequencies = signal.coords["frequency"].values if "frequency" in signal.dims else np.zeros(1)
         return schema.sample_times(group), np.asarray(frequencies, float), {"reach_rows": 0}
-    from pellucid.preprocess import wavelets
+    from pellucid.preprocess import wavelet_bank, wavelets
 
-    rate = _rate(group, settings)
+    rate, block = _rate(group, settings), settings.wavelets.block_samples
     frequencies = wavelets.frequencies(rate, len(signal), settings.wavelets)
     start = float(schema.sample_times(group, 0, 1)[0])
-    reach_s = float(wavelets.support_s(frequencies.min()))
-    rows = int(np.ceil(reach_s * rate / settings.wavelets.block_samples))
-    return start + wavelets.row_times(len(signal), rate, settings.wavelets), frequencies, {"reach_rows": rows}
+    reach = wavelet_bank.row_reach(wavelet_bank.scale_s(frequencies.min()) * rate, block)
+    times = start + wavelets.row_times(len(signal), rate, settings.wavelets)
+    return times, frequencies, {"reach_rows": int(np.ceil(reach / block))}
 
 
 def _behaviour(recording: xr.DataTree, settings: Settings, times: np.ndarray) -> dict[str, tuple[object, ...]]:
