@@ -32,13 +32,12 @@ def record(config: Path) -> None:
     config  the configuration that was run
     Raises StateError if an engine refuses.
     """
-    known = configuration.read(config)
+    known, pipeline = configuration.read(config), dvc_file(config)
     summary = _run(["snakemake", *_PLAIN, "--configfile", str(config), "--summary"])
-    stages = sorted(fresh(summary.splitlines(), known))
+    stages = sorted(fresh(summary.splitlines(), known) & changed(pipeline))
     if stages:
-        pipeline = dvc_file(config)
         _run(["dvc", "commit", "--quiet", "--force", *(f"{pipeline}:{stage}" for stage in stages)])
-    print(f"recorded {len(stages)} stages in {dvc_file(config).with_name('dvc.lock')}", file=sys.stderr)
+    print(f"recorded {len(stages)} stages in {pipeline.with_name('dvc.lock')}", file=sys.stderr)
 
 
 def sync(config: Path) -> None:
@@ -49,12 +48,12 @@ def sync(config: Path) -> None:
     """
     configuration.read(config)
     pipeline = dvc_file(config)
-    status = json.loads(_run(["dvc", "status", "--json", str(pipeline)]) or "{}")
-    if status:
+    stale = changed(pipeline)
+    if stale:
         raise StateError(
             str(pipeline),
             expected="results that agree with dvc.lock",
-            found=f"changes in {', '.join(sorted(map(str, status)))}",
+            found=f"changes in {', '.join(sorted(stale))}",
             remedy=f"Run `dvc pull {pipeline}` (results are missing) or `dvc repro {pipeline}` (inputs, settings "
             "or code were edited), then `pellucid sync` again.",
         )
@@ -77,6 +76,12 @@ def fresh(summary: Iterable[str], known: dict[str, Any]) -> set[str]:
         if stage:
             good[stage] = good.get(stage, True) and row["status"] == "ok" and row["plan"] == "no update"
     return {stage for stage, all_good in good.items() if all_good}
+
+
+def changed(pipeline: Path) -> set[str]:
+    """Return the stages of a dvc.yaml whose inputs, outputs, settings or sources differ from its dvc.lock."""
+    status = json.loads(_run(["dvc", "status", "--json", str(pipeline)]) or "{}")
+    return {name.rpartition(":")[2] for name in status}
 
 
 def stage_of(output: str, known: dict[str, Any]) -> str | None:

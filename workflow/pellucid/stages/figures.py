@@ -87,7 +87,9 @@ def _write_page(
     numbers = [{"analysis": analysis, **{key: row[key] for key in HEADLINE}} for row in headline]
     write_table(folder / "numbers.csv", numbers)
     parts = [html.heading(f"{analysis} ({system})", 2, analysis)]
-    parts.append(html.table([{key: value for key, value in row.items() if key != "analysis"} for row in numbers]))
+    parts.append(
+        html.table(html.condensed([{key: value for key, value in row.items() if key != "analysis"} for row in numbers]))
+    )
     for name in check(drawn):
         caption = (drawn / f"{name}.txt").read_text()
         parts.append(html.figure(drawn / f"{name}.png", caption, f"{address}/{name}.csv"))

@@ -14,7 +14,7 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-body {{ font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
+body {{ font: 15px/1.4 system-ui, sans-serif; color: #222; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }}
 h1, h2, h3 {{ line-height: 1.2; }}
 table {{ border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: .3rem .8rem; text-align: left; border-bottom: 1px solid #ddd; }}
@@ -60,6 +60,21 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{lines}\n</tbody>\n</table>"
 
 
+def condensed(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return headline numbers as a reader wants them: a value with its unit, its interval and the band of chance."""
+    return [
+        {
+            **{key: row[key] for key in ("analysis", "model") if key in row},
+            "number": row["name"],
+            "value": shown(row["value"]) + ("" if row["unit"] in ("1", 1.0) else f" {row['unit']}"),
+            "95 % interval": _range(row["low"], row["high"]),
+            "chance, 95 %": _range(row["chance_low"], row["chance_high"]),
+            "note": row["note"],
+        }
+        for row in rows
+    ]
+
+
 def figure(path: Path, caption: str, numbers: str) -> str:
     """Return a figure with its PNG inside; `numbers` is the address of the CSV behind it."""
     data = base64.b64encode(path.read_bytes()).decode()
@@ -80,6 +95,10 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """Return the rows of a CSV file, numbers as float and empty cells as None."""
     with path.open(newline="") as file:
         return [{key: _value(text) for key, text in row.items()} for row in csv.DictReader(file)]
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{shown(low)} to {shown(high)}"
 
 
 def _cell(value: object) -> str:

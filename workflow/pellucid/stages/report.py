@@ -22,7 +22,10 @@ def report(pages: Sequence[Path], output: Path) -> None:
     store.keep_only(pages, "numbers.csv")
     numbers = [row for page in pages for row in html.read_rows(page / "numbers.csv")]
     write_table(output / "numbers.csv", numbers)
-    for name, text in {"numbers.txt": aligned(numbers), "index.html": _index(pages, numbers, output)}.items():
+    for name, text in {
+        "numbers.txt": aligned(html.condensed(numbers)),
+        "index.html": _index(pages, numbers, output),
+    }.items():
         with store.atomic_file(output / name) as unfinished:
             unfinished.write_text(text)
 
@@ -36,7 +39,7 @@ def aligned(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _index(pages: Sequence[Path], numbers: Sequence[Mapping[str, Any]], output: Path) -> str:
-    parts = [html.heading(f"Report {output.name}", 1), html.table(numbers)]
+    parts = [html.heading(f"Report {output.name}", 1), html.table(html.condensed(numbers))]
     for page in pages:
         text = html.body((page / "index.html").read_text())
         here = os.path.relpath(page, output)

@@ -126,7 +126,7 @@ def _headline(
         "chance_low": float(band[0]),
         "chance_high": float(band[2]),
         "unit": units,
-        "note": "inside chance" if band[0] <= value <= band[2] else "outside the 95 % band of circular shifts",
+        "note": "inside chance" if band[0] <= value <= band[2] else "outside chance",
     }
 
 
