@@ -70,5 +70,5 @@ def small(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def two_band(tmp_path_factory):
-    """S1 in full: 300 s of eight channels."""
+    """The two-band simulation in full: 300 s of eight channels."""
     return make(tmp_path_factory.mktemp("two_band"))

@@ -145,7 +145,7 @@ def test_wrong_names_get_one_clear_error(small, tmp_path):
 
 @pytest.mark.slow
 def test_two_bands_are_recovered(two_band, tmp_path):
-    """S1, seed 0, half the training of the configuration: decoded, and influence names the two bands and channels."""
+    """Trained as in the configuration, seed 0: decoded, and influence names the two bands and their channels."""
     training = {"schedule": {"epochs": 2, "steps": 40, "batch": 8}}
     fits = [two_band.fit("main", fold, **training) for fold in (0, 1)]
     metrics, predictions = evaluate(two_band.features, fits, Evaluate(shifts=100, least_shift_rows=200), {})

@@ -4,8 +4,9 @@
                  -> merge: (1,2) stride (1,2) over (freq, channel) until at most two channels remain
                  -> heads: 1024, 1024, d, shared over the T/16 remaining times
 
-Frey et al. 2021, Fig. 1B; where article and code differ the code is followed (reference sheet §4, §10b). 'Same' padding
-is TensorFlow's: with stride 2 on an even length nothing is added before and one after.
+Frey et al. 2021, Fig. 1B. Article and released code differ in kernels (3 throughout; 3x3 and 1x2), in filters (doubled
+with every layer; 64, then 128) and in parameters (5 299 653; 5 168 964): the code is followed. 'Same' padding is
+TensorFlow's: with stride 2 on an even length nothing is added before and one after.
 """
 
 from collections.abc import Mapping

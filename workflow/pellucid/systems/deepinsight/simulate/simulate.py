@@ -1,4 +1,4 @@
-"""S1 and S4: eight channels of noise whose 62.5 and 7.8 Hz power follow two behaviours, or two unrelated ones."""
+"""Noise on eight channels whose 62.5 and 7.8 Hz power follow two behaviours, to be decoded or to be unrelated."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def simulate(settings: Settings, seed: int, folder: Path) -> None:
     """Write signal.bin and behaviour.bin with their sidecars, and truth.zarr.
 
     The first half of the channels adds g (1 + tanh b1) sin(2 pi f1 t + phi_c) to unit white noise, the second half
-    the same with b2 and f2. Source: reference sheet of DeepInsight, simulations S1 (two bands) and S4 (null).
+    the same with b2 and f2. With `informative: false` other behaviours are written than those the signal carries.
     """
     generator = np.random.default_rng(seed)
     carried = slow_behaviours(settings, generator)
