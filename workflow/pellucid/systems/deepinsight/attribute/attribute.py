@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from tqdm import tqdm
 
 from pellucid import schema
 from pellucid.artifacts import Features, Fit
@@ -42,7 +43,8 @@ def attribute(
         "group": [inputs.group(name, block, group) for name, block in settings.groups.items()],
     }
     every = [one for listed in kinds.values() for one in listed]
-    losses = [score(fit, features, every, settings, repeats=settings.repeats) for fit in chosen]
+    shown = tqdm(chosen, desc="influence", unit="fit", disable=None)
+    losses = [score(fit, features, every, settings, repeats=settings.repeats) for fit in shown]
     groups, start = {}, 0
     for kind, listed in kinds.items():
         if listed:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from tqdm import tqdm
 
 from pellucid import schema, store
 from pellucid.errors import DataError, MissingError
@@ -42,9 +43,10 @@ def extract(recording: xr.DataTree, settings: Settings, output: Path) -> None:
     )
     identity = {key: recording.attrs[key] for key in schema.RECORDING_ATTRIBUTES if key in recording.attrs}
     tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs=identity), "/features": template})
-    with store.Writer(output, tree) as writer:
+    with store.Writer(output, tree) as writer, tqdm(total=len(times), desc="features", unit="row", disable=None) as bar:
         for block in _blocks(group, signal, kept, settings):
             writer.append("/features/power", block)
+            bar.update(len(block))
 
 
 def _blocks(group: xr.Dataset, signal: xr.DataArray, kept: np.ndarray, settings: Settings) -> Iterator[np.ndarray]:
