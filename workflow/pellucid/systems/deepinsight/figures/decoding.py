@@ -47,7 +47,7 @@ def features(results: Results, settings: Settings, folder: Path) -> None:
     )
     for label, _, units, values in _targets(results, name, rows):
         axes[1, 0].plot(time, values, label=style.with_units(label, units))
-    axes[1, 0].legend(loc="upper right", ncols=3)
+    axes[1, 0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
     style.label(axes[1, 0], "time (s)", "behaviour")
     table = [
         {"time_s": time[i], **{f"row_{k}": image[k, i] for k in range(len(image))}}
@@ -74,7 +74,7 @@ def traces(results: Results, settings: Settings, folder: Path) -> None:
         axis.plot(time, guess, color=style.COLOURS[1], label="decoded", **marker)
         style.label(axis, "", style.with_units(label, units))
         columns |= {f"{label}_true": values, f"{label}_decoded": guess}
-    axes[0, 0].legend(loc="upper right", ncols=2)
+    axes[0, 0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     axes[-1, 0].set_xlabel("time (s)")
     table = [dict(zip(columns, row)) for row in zip(*columns.values())]
     caption = (
@@ -99,7 +99,7 @@ def errors(results: Results, settings: Settings, folder: Path) -> None:
             if model == settings.model and known.any():
                 half = np.roll(true[known], known.sum() // 2)
                 pooled.setdefault((label, "chance"), []).append(_distance(half, guess[known], period))
-    made, axes = style.figure(1, len(units), height=2.8, width=max(3.6, 3.3 * len(units)))
+    made, axes = style.figure(1, len(units), height=2.8, width=4.4 * len(units))
     table = []
     for axis, (label, unit) in zip(axes[0], units.items()):
         top = np.quantile(np.concatenate(pooled[label, "chance"]), 0.99)
@@ -118,7 +118,7 @@ def errors(results: Results, settings: Settings, folder: Path) -> None:
             table += [
                 {"target": label, "model": model, "error": x, "units": unit, "share": y} for x, y in zip(grid, share)
             ]
-        axis.legend(fontsize=6, title="median error", title_fontsize=6)
+        axis.legend(fontsize=6, title="median error", title_fontsize=6, loc="upper left", bbox_to_anchor=(1, 1))
         style.label(axis, style.with_units("absolute error", unit), "share of test rows", label)
     caption = (
         "Distribution of errors over all test rows of all folds. Chance: the same predictions against behaviour "
