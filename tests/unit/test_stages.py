@@ -158,9 +158,12 @@ def test_the_report_shows_every_analysis_and_drops_what_was_removed(features, sc
     assert index.count("data:image/png;base64,") == 2
     assert 'href="../figures/influence.csv"' in index
     assert [path.name for path in sorted(Path("report/pages").iterdir())] == ["one", "two"]
-    lines = Path("report/numbers.txt").read_text().splitlines()
-    assert lines[0].split() == ["analysis", *HEADLINE]
-    assert [line.split()[0] for line in lines[1:]] == ["one", "two"]
+    lines = Path("report/numbers.csv").read_text().splitlines()
+    assert lines[0].split(",") == ["analysis", *HEADLINE]
+    assert [line.split(",")[0] for line in lines[1:]] == ["one", "two"]
+    shown = Path("report/numbers.txt").read_text().splitlines()
+    assert shown[0].split()[:4] == ["analysis", "model", "number", "value"]
+    assert [line.split()[0] for line in shown[1:]] == ["one", "two"]
 
 
 def test_equal_analyses_give_equal_bytes(features, scored):
