@@ -4,7 +4,11 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small arrays: more threads are far slower
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("pellucid", deadline=None, derandomize=True)  # a busy machine is no failure
+hypothesis.settings.load_profile("pellucid")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
