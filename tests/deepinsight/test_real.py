@@ -59,7 +59,7 @@ def test_a_linear_decoder_reads_position_from_amplitude(wake):
 
     def median_error(b, p):
         decoded = (behaviour.decircular(values, 2.9) for values in (b, p))
-        return np.array([np.median(metrics.circular_error(*decoded, 2.9))])
+        return np.array([np.median(behaviour.circular_error(*decoded, 2.9))])
 
     predicted = inputs @ coefficients + intercepts
     generator = np.random.default_rng(0)

@@ -11,6 +11,7 @@ from torch import nn
 from pellucid.errors import DataError
 from pellucid.learning import baselines, intervals, loop, metrics
 from pellucid.learning.settings import Device, Schedule
+from pellucid.preprocess import behaviour
 
 
 def regression(tmp_path, schedule, *, interrupt=None, seed=3):
@@ -108,7 +109,7 @@ def test_metrics_agree_with_scipy_and_sklearn():
 
 
 def test_circular_error_takes_the_short_way():
-    assert metrics.circular_error(np.array([0.1]), np.array([2.8]), 2.9)[0] == pytest.approx(0.2)
+    assert behaviour.circular_error(np.array([0.1]), np.array([2.8]), 2.9)[0] == pytest.approx(0.2)
 
 
 def test_circular_shifts_of_independent_series_hold_the_observed_score():
@@ -151,7 +152,7 @@ def test_bayes_decodes_poisson_place_cells():
     train, test = generator.uniform(size=4000), generator.uniform(size=500)
     rates, prior = baselines.rate_maps(spikes(train), train, 50, 1.5)
     decoded = (baselines.poisson_posterior(spikes(test), rates, prior, 1).argmax(1) + 0.5) / 50
-    assert np.median(metrics.circular_error(test, decoded, 1.0)) < 0.02  # a bin is 0.02
+    assert np.median(behaviour.circular_error(test, decoded, 1.0)) < 0.02  # a bin is 0.02
 
 
 def test_intervals_cover_the_truth():

@@ -30,17 +30,6 @@ def explained(behaviour: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     return np.asarray(1 - np.divide(residual, total, out=np.full(total.shape, np.nan), where=total > 0))
 
 
-def absolute(behaviour: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Return the mean absolute error per output, in the unit of the behaviour."""
-    return np.asarray(np.abs(behaviour - prediction).mean(0))
-
-
-def circular_error(behaviour: np.ndarray, prediction: np.ndarray, period: float) -> np.ndarray:
-    """Return the smallest absolute difference of circular values, elementwise, in the unit of `period`."""
-    difference = np.mod(behaviour - prediction, period)
-    return np.asarray(np.minimum(difference, period - difference))
-
-
 def circular_shifts(
     behaviour: Sequence[np.ndarray],
     prediction: Sequence[np.ndarray],
@@ -65,18 +54,3 @@ def circular_shifts(
             scores.append(score(np.roll(b, shift, axis=0), p))
         draws[draw] = np.mean(scores, axis=0)
     return draws
-
-
-def interval(
-    values: np.ndarray, *, resamples: int, generator: np.random.Generator, level: float = 0.95
-) -> tuple[float, float]:
-    """Return the bootstrap interval of the mean of independent values (folds, seeds, subjects), shape (unit,).
-
-    With fewer than two values there is no spread to resample and both ends are NaN.
-    """
-    values = values[np.isfinite(values)]
-    if len(values) < 2:
-        return (float("nan"), float("nan"))
-    means = values[generator.integers(0, len(values), (resamples, len(values)))].mean(1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

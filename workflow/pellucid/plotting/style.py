@@ -21,7 +21,6 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 """Okabe & Ito's palette, distinguishable with every common form of colour blindness."""
 
 GREY = "#767676"
-SEQUENTIAL = "viridis"
 
 RC: dict[str, Any] = {
     "axes.prop_cycle": cycler(color=COLOURS),

@@ -37,6 +37,12 @@ def decircular(encoded: np.ndarray, period: float) -> np.ndarray:
     return np.asarray(np.mod(angle / (2 * np.pi), 1.0) * period)
 
 
+def circular_error(behaviour: np.ndarray, prediction: np.ndarray, period: float) -> np.ndarray:
+    """Return the smallest absolute difference of circular values, elementwise, in the unit of `period`."""
+    difference = np.mod(behaviour - prediction, period)
+    return np.asarray(np.minimum(difference, period - difference))
+
+
 def laps(position: np.ndarray, period: float) -> np.ndarray:
     """Number the laps of a circular track, shape (row,), by counting where position crosses its origin.
 

@@ -193,5 +193,4 @@ def _targets(
 
 
 def _distance(true: np.ndarray, guess: np.ndarray, period: float | None) -> np.ndarray:
-    difference = np.abs(true - guess)
-    return difference if period is None else np.asarray(np.minimum(difference % period, period - difference % period))
+    return np.abs(true - guess) if period is None else behaviours.circular_error(true, guess, period)

@@ -33,7 +33,7 @@ class Error:
             return np.asarray(np.linalg.norm(b - p, axis=1))
         if self.encoded:
             b, p = behaviours.decircular(b, self.period)[:, None], behaviours.decircular(p, self.period)[:, None]
-        return metrics.circular_error(b, p, self.period)[:, 0]
+        return behaviours.circular_error(b, p, self.period)[:, 0]
 
 
 def errors(features: Features, found: Sequence[Target]) -> list[Error]:
