@@ -16,13 +16,14 @@ import pytest
 import scipy.io
 import scipy.sparse
 import xarray as xr
+from fixed_formats import FIXED
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pellucid import config, readers, schema, store
 from pellucid.errors import ConfigError, DataError, MissingError, PellucidError
-from pellucid.readers import binary, csv, matlab
+from pellucid.readers import binary, csv, matlab, torch_file
 from pellucid.readers import numpy as numpy_reader
 from recordings import find
 
@@ -114,12 +115,33 @@ FORMATS = {
     "matlab-7.3z": Format("matlab", save_matlab(version="7.3", compress=True), MAT, halve("session.mat")),
     "npy": Format("numpy", lambda f, a: numpy_reader.write(f, a), PLAIN, halve("signal.npy")),
     "npz": Format("numpy", lambda f, a: numpy_reader.write(f / "s.npz", a), PLAIN, halve("s.npz")),
+    "torch": Format("torch_file", lambda f, a: torch_file.write(f / "s.pt", a), PLAIN, halve("s.pt")),
 }
-every = pytest.mark.parametrize("name", FORMATS)
+every = pytest.mark.parametrize("name", [*FORMATS, *FIXED])
+with_clock = pytest.mark.parametrize("name", FORMATS)
 with_layout = pytest.mark.parametrize("name", [name for name in FORMATS if name != "binary"])
 
 
+def save(name: str, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if name in FIXED:
+        FIXED[name].save(folder)
+    else:
+        FORMATS[name].save(folder, session())
+
+
+def saved(name: str) -> xr.DataTree:
+    """Return what `save` put into the files, built by hand."""
+    return FIXED[name].tree() if name in FIXED else expected(session(), FORMATS[name].integer)
+
+
+def truncate(name: str, folder: Path) -> Path:
+    return (FIXED | FORMATS)[name].truncate(folder)
+
+
 def options(name: str, **changes: object) -> dict[str, object]:
+    if name in FIXED:
+        return FIXED[name].options
     names = FORMATS[name].names
     if not names:
         return {}
@@ -135,8 +157,9 @@ def options(name: str, **changes: object) -> dict[str, object]:
 
 
 def read(name: str, folder: Path, **changes: object) -> xr.DataTree:
-    module = readers.reader(FORMATS[name].reader)
-    return module.read(sorted(folder.iterdir()), module.Settings.model_validate(options(name, **changes)))
+    module = readers.reader((FIXED | FORMATS)[name].reader)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return module.read(files, module.Settings.model_validate(options(name, **changes)))
 
 
 def check_message(error: PellucidError, *words: str) -> None:
@@ -148,38 +171,37 @@ def check_message(error: PellucidError, *words: str) -> None:
 
 @every
 def test_what_is_written_is_read_back(name, tmp_path):
-    arrays = session()
-    FORMATS[name].save(tmp_path, arrays)
+    save(name, tmp_path)
     tree = read(name, tmp_path)
-    xr.testing.assert_identical(tree.load(), expected(arrays, FORMATS[name].integer))
+    xr.testing.assert_identical(tree.load(), saved(name))
     schema.check(tree, name)
 
 
 @every
 def test_store_holds_the_same(name, tmp_path):
-    arrays = session()
-    FORMATS[name].save(tmp_path / "raw", arrays)
+    save(name, tmp_path / "raw")
     store.write(tmp_path / "x.zarr", read(name, tmp_path / "raw"))
     found = store.open_store(tmp_path / "x.zarr").load()
-    for path, array in schema.data_variables(expected(arrays, FORMATS[name].integer)):
+    for path, array in schema.data_variables(saved(name)):
         assert found[path].dtype == array.dtype
         np.testing.assert_array_equal(found[path].values, array.values)
         assert found[path].attrs == array.attrs
 
 
 def test_equal_arrays_give_equal_bytes(tmp_path):
-    for name, kind in FORMATS.items():
-        kind.save(tmp_path / "first" / name, session())
+    names = [*FORMATS, *FIXED]
+    for name in names:
+        save(name, tmp_path / "first" / name)
     time.sleep(1.1)  # the clocks of file headers count seconds
-    for name, kind in FORMATS.items():
-        kind.save(tmp_path / "second" / name, session())
+    for name in names:
+        save(name, tmp_path / "second" / name)
         assert store.digest(tmp_path / "first" / name) == store.digest(tmp_path / "second" / name), name
 
 
 @every
 def test_truncated_file_is_one_error(name, tmp_path):
-    FORMATS[name].save(tmp_path, session())
-    path = FORMATS[name].truncate(tmp_path)
+    save(name, tmp_path)
+    path = truncate(name, tmp_path)
     with pytest.raises(DataError) as caught:
         read(name, tmp_path)
     check_message(caught.value, path.name)
@@ -187,8 +209,8 @@ def test_truncated_file_is_one_error(name, tmp_path):
 
 @every
 def test_empty_file_is_one_error(name, tmp_path):
-    FORMATS[name].save(tmp_path, session())
-    path = FORMATS[name].truncate(tmp_path)
+    save(name, tmp_path)
+    path = truncate(name, tmp_path)
     path.write_bytes(b"")
     with pytest.raises(DataError) as caught:
         read(name, tmp_path)
@@ -242,7 +264,7 @@ def test_unequal_lengths_name_both_arrays(name, tmp_path):
 
 
 @pytest.mark.parametrize(("index", "value"), [(3, np.nan), (3, 0.0), (0, np.inf)])
-@every
+@with_clock
 def test_a_clock_that_stops_is_one_error(name, index, value, tmp_path):
     arrays = session()
     arrays["clock"][index] = value
@@ -299,7 +321,7 @@ ARRAYS = st.sampled_from(["int8", "uint8", "int16", "int32", "int64", "uint64", 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(array=ARRAYS, order=st.permutations(["repeat", "time", "neuron", "width"]))
-@pytest.mark.parametrize("name", ["binary", "matlab-5", "matlab-7", "matlab-7.3", "npy", "npz"])
+@pytest.mark.parametrize("name", ["binary", "matlab-5", "matlab-7", "matlab-7.3", "npy", "npz", "torch"])
 def test_any_array_survives(name, array, order, tmp_path):
     dims = order[: array.ndim]
     kind = FORMATS[name].reader
@@ -340,11 +362,11 @@ def test_any_column_survives(numbers, whole, tmp_path):
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=st.floats(0, 1), change=st.integers(1, 255), cut=st.booleans())
-@pytest.mark.parametrize("name", ["matlab-5", "matlab-7", "matlab-7.3", "npy", "npz"])
+@pytest.mark.parametrize("name", ["matlab-5", "matlab-7", "matlab-7.3", "npy", "npz", "torch", *FIXED])
 def test_damage_is_noticed_or_harmless(name, start, change, cut, tmp_path):
-    FORMATS[name].save(tmp_path, session(20))
-    path = FORMATS[name].truncate(tmp_path)
-    FORMATS[name].save(tmp_path, session(20))
+    save(name, tmp_path)
+    path = truncate(name, tmp_path)
+    save(name, tmp_path)
     content = bytearray(path.read_bytes())
     place = int(start * (len(content) - 1))
     content[place] ^= change

@@ -18,6 +18,12 @@ READERS = {
     "csv": "pellucid.readers.csv",
     "matlab": "pellucid.readers.matlab",
     "numpy": "pellucid.readers.numpy",
+    "odour_mat": "pellucid.readers.odour_mat",
+    "ppd": "pellucid.readers.ppd",
+    "torch_file": "pellucid.readers.torch_file",
+    "trial_calcium": "pellucid.readers.trial_calcium",
+    "whisker_mat": "pellucid.readers.whisker_mat",
+    "whisker_segments": "pellucid.readers.whisker_segments",
 }
 
 

@@ -14,6 +14,7 @@ from pellucid.errors import DataError
 from pellucid.readers.layout import Array, Coordinate, Group, Variable
 
 if TYPE_CHECKING:
+    import numpy as np
     import xarray as xr
 
 
@@ -32,6 +33,26 @@ def assemble(sources: Mapping[str, Array], groups: Mapping[str, Group], label: s
     )
 
 
+def load(sources: Mapping[str, Array], name: str, label: str) -> "np.ndarray":
+    """Return a raw variable in memory, in its shape. Raises DataError, naming the nearest, if there is none."""
+    import numpy as np
+
+    array = _lookup(sources, name, label)
+    return np.asarray(array[(slice(None),) * len(array.shape)])
+
+
+def counts(array: Array, label: str) -> "np.ndarray":
+    """Return whole numbers from 0 to 255 as uint8, in their shape. Raises DataError for any other."""
+    import numpy as np
+
+    values = np.asarray(array)
+    inside = np.greater_equal(values, 0) & np.less_equal(values, 255)
+    if not inside.all() or (values != np.floor(values)).any():
+        worst = values[~inside | (values != np.floor(values))][0]
+        raise DataError(label, expected="counts from 0 to 255", found=str(worst), remedy="Correct the file.")
+    return values.astype("uint8")
+
+
 def _dataset(sources: Mapping[str, Array], group: Group, label: str) -> "xr.Dataset":
     import xarray as xr
 
@@ -41,7 +62,7 @@ def _dataset(sources: Mapping[str, Array], group: Group, label: str) -> "xr.Data
     for name, coordinate in group.coordinates.items():
         arrays[name] = _coordinate(sources, name, coordinate, f"{label}/{name}")
     _check_lengths(arrays, label)
-    if "time" in arrays:
+    if "time" in arrays and arrays["time"].dims == ("time",):  # times of spikes are no clock
         seconds = arrays["time"].values.astype("float64") * (1.0 if group.time is None else group.time_scale)
         _check_time(seconds, f"{label}/time")
         arrays["time"] = xr.Variable(("time",), seconds, {"units": "s"})
@@ -62,6 +83,8 @@ def _variable(sources: Mapping[str, Array], name: str, settings: Variable, label
         array = _fit(_lookup(sources, wanted, label), settings.dims, order, label)
     else:
         array = _stack([_lookup(sources, each, label) for each in wanted], settings.dims, label)
+    if settings.divisor is not None:
+        array = _divide(array, settings.divisor, label)
     attributes: dict[str, str | float] = {"units": settings.units} if array.dtype.kind in "iufc" else {}
     if settings.scale is not None:
         attributes["scale"] = settings.scale
@@ -207,6 +230,12 @@ def _plain(array: Array, label: str) -> Array:
     raise DataError(
         label, expected="numbers, booleans or strings", found=f"type {array.dtype}", remedy="Name a plain array."
     )
+
+
+def _divide(array: Array, divisor: float, label: str) -> Array:
+    if array.dtype.kind not in "iuf":
+        raise DataError(label, expected="numbers to divide", found=f"type {array.dtype}", remedy="Leave `divisor` out.")
+    return array.astype("float64") / divisor
 
 
 def _check_lengths(arrays: Mapping[str, "xr.Variable"], label: str) -> None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 BLOCK_LINES = 10_000
 
+LISTED = 20
+"""How many texts of a column are listed where no row has the one asked for."""
+
 
 class Settings(layout.Layout):
     """Which columns become which arrays, and how the text is written."""
@@ -26,6 +29,10 @@ class Settings(layout.Layout):
     columns: list[str] | None = Field(None, description="names of the columns of a file without a line of names")
     skip_lines: int = Field(0, ge=0, description="lines before the names")
     missing: list[str] = Field(["", "nan", "NaN", "NA"], description="cells that stand for a missing value")
+    text: list[str] = Field(default_factory=list, description="columns kept as text")
+    where: dict[str, str] = Field(
+        default_factory=dict, description="column -> the exact text of the rows to keep, in every table"
+    )
 
 
 def select(files: Sequence[Path], settings: Settings) -> list[Path]:
@@ -34,11 +41,12 @@ def select(files: Sequence[Path], settings: Settings) -> list[Path]:
 
 
 def read(files: Sequence[Path], settings: Settings) -> "xr.DataTree":
-    """Return a recording without its identity; a column of whole numbers is int64, any other float64.
+    """Return a recording without its identity; a column of whole numbers is int64, any other float64, or text.
 
     files     tables; of several, columns are named `stem/column`
     settings  their layout and format
-    Raises DataError, naming the line of a cell that is not a number or of a row of another length.
+    Raises DataError, naming the line of a cell that is not a number in a column that is used or of a row of another
+    length, or where no row has the text asked for.
     """
     files = select(files, settings)
     parts = {path.stem: _table(path, settings) for path in files}
@@ -49,7 +57,7 @@ def write(path: Path, columns: "Mapping[str, np.ndarray]", *, delimiter: str = "
     """Write columns of equal length; numbers as their shortest exact text, NaN as an empty cell.
 
     path     the file
-    columns  name -> numbers, shape (n,)
+    columns  name -> numbers or strings, shape (n,)
     """
     from pellucid import store
 
@@ -60,12 +68,32 @@ def write(path: Path, columns: "Mapping[str, np.ndarray]", *, delimiter: str = "
         writer.writerows(rows)
 
 
-def _text(value: float) -> str:
+def _text(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
     return "" if value != value else repr(value)
 
 
-def _table(path: Path, settings: Settings) -> "dict[str, np.ndarray]":
-    """Read a table block by block, holding only its numbers."""
+class _Table(Mapping[str, "np.ndarray"]):
+    """The columns of one table; a wrong cell is an error only where its column is used."""
+
+    def __init__(self, columns: "Mapping[str, np.ndarray]", wrong: Mapping[str, DataError]) -> None:
+        self._columns, self._wrong = columns, wrong
+
+    def __getitem__(self, name: str) -> "np.ndarray":
+        if name in self._wrong:
+            raise self._wrong[name]
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+
+def _table(path: Path, settings: Settings) -> _Table:
+    """Read a table block by block, holding only its numbers and the texts asked for."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             return _columns(file, path, settings)
@@ -73,7 +101,7 @@ def _table(path: Path, settings: Settings) -> "dict[str, np.ndarray]":
         raise DataError(str(path), expected="a table in UTF-8", found=str(error), remedy="Save it as text.") from error
 
 
-def _columns(file: TextIO, path: Path, settings: Settings) -> "dict[str, np.ndarray]":
+def _columns(file: TextIO, path: Path, settings: Settings) -> _Table:
     import numpy as np
 
     lines = csv.reader(itertools.islice(file, settings.skip_lines, None), delimiter=settings.delimiter)
@@ -82,16 +110,53 @@ def _columns(file: TextIO, path: Path, settings: Settings) -> "dict[str, np.ndar
         raise DataError(
             str(path), expected="a line of different names", found=str(names), remedy="Name each column once."
         )
-    blocks: list[list[np.ndarray]] = [[] for _ in names]
+    blocks: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    wrong: dict[str, DataError] = {}
     rows = _rows(lines, len(names), path, settings.skip_lines)
+    if settings.where:
+        rows = _chosen(rows, names, settings.where, path)
     while block := list(itertools.islice(rows, BLOCK_LINES)):
         for index, name in enumerate(names):
             cells = [row[index] for _, row in block]
             try:
-                blocks[index].append(_numbers(cells, settings.missing))
+                if name not in wrong:
+                    blocks[name].append(np.array(cells) if name in settings.text else _numbers(cells, settings.missing))
             except ValueError:
-                raise _not_a_number(path, name, cells, [line for line, _ in block], settings.missing) from None
-    return {name: np.concatenate(parts) if parts else np.empty(0) for name, parts in zip(names, blocks)}
+                wrong[name] = _not_a_number(path, name, cells, [line for line, _ in block], settings.missing)
+                blocks[name].clear()
+    return _Table({name: np.concatenate(parts) if parts else np.empty(0) for name, parts in blocks.items()}, wrong)
+
+
+def _chosen(
+    rows: Iterator[tuple[int, list[str]]], names: list[str], where: Mapping[str, str], path: Path
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows that have the texts asked for. Raises DataError for an unknown column, or if there is no row."""
+    for name in where:
+        if name not in names:
+            raise DataError(
+                f"{path}, column {name}",
+                expected=f"one of {', '.join(names[:12])}" + (", ..." if len(names) > 12 else ""),
+                found="no such column",
+                remedy="Correct `where`.",
+            )
+    wanted = [(names.index(name), text) for name, text in where.items()]
+    seen: list[dict[str, None]] = [{} for _ in wanted]
+    kept = False
+    for line, row in rows:
+        if all(row[index] == text for index, text in wanted):
+            kept = True
+            yield line, row
+        for known, (index, _) in zip(seen, wanted):
+            if len(known) < LISTED:
+                known.setdefault(row[index])
+    if not kept:
+        texts = "; ".join(f"{name} with {', '.join(map(repr, known))}" for name, known in zip(where, seen))
+        raise DataError(
+            str(path),
+            expected=f"rows with {', '.join(f'{name} {text!r}' for name, text in where.items())}",
+            found=f"none, but {texts}" if any(seen) else "no rows",
+            remedy="Correct `where`.",
+        )
 
 
 def _rows(

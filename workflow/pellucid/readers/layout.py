@@ -33,6 +33,9 @@ class Variable(Block):
     )
     units: str = Field(default="1", description="units of the values times `scale`; '1' where there is none")
     scale: float | None = Field(default=None, description="units per step of a number; noted, never applied")
+    divisor: float | None = Field(
+        None, gt=0, description="numbers are divided by it and become float64; 1000 turns ms into s"
+    )
 
 
 class Coordinate(Block):
@@ -127,6 +130,15 @@ def select(files: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
             where, expected="files of different names", found=f"{twice[0]!r} twice", remedy="Rename one of them."
         )
     return found
+
+
+def single(files: Sequence[Path], suffix: str, *, remedy: str = "Name one of them in `raw`.") -> Path:
+    """Return the one file with this suffix. Raises MissingError if there is none, DataError if there are several."""
+    found = select(files, (suffix,))
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise DataError(where(found), expected=f"one file ending in {suffix}", found=names, remedy=remedy)
+    return found[0]
 
 
 def where(files: Sequence[Path]) -> str:

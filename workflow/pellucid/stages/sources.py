@@ -18,6 +18,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "readers/layout.py",
         "readers/assemble.py",
         "readers/matlab73.py",
+        "readers/matfile.py",
         "readers/{reader}.py",
     ),
     "preprocess": ("stages/preprocess.py", "preprocess", "systems/{system}/features"),
