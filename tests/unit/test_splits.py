@@ -71,3 +71,53 @@ def test_impossible_splits_are_refused(rows, split, purge, groups, message):
 @given(st.lists(st.booleans(), max_size=50))
 def test_ranges_and_row_indices_invert_each_other(mask):
     assert row_indices(splits.ranges(np.array(mask, bool))).tolist() == np.flatnonzero(mask).tolist()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    counts=st.lists(st.integers(1, 60), min_size=1, max_size=3),
+    folds=st.integers(2, 6),
+    types=st.integers(1, 5),
+    seed=st.integers(0, 99),
+)
+def test_stratified_folds_share_out_every_label(counts, folds, types, seed):
+    generator = np.random.default_rng(seed)
+    rows = {f"r{i}": n + 3 * folds for i, n in enumerate(counts)}
+    labels = {name: generator.integers(0, types, n).astype(str) for name, n in rows.items()}
+    split = Split(by="stratified", folds=folds, validation=0.2, seed=seed)
+    found = splits.make(rows, split, groups=labels)
+    parts = [{part: fold.rows(part) for part in ("train", "validation", "test")} for fold in found]
+    for name, label in labels.items():
+        masks = [{part: row_indices(rows.get(name, [])) for part, rows in fold.items()} for fold in parts]
+        assert np.bincount(np.concatenate([mask["test"] for mask in masks])).tolist() == [1] * rows[name]
+        for mask in masks:
+            together = np.concatenate(list(mask.values()))
+            assert sorted(together) == list(range(rows[name]))  # no purge, no overlap
+        for kind in np.unique(label):
+            tested = [(label[mask["test"]] == kind).sum() for mask in masks]
+            assert max(tested) - min(tested) <= 1
+            for mask, test in zip(masks, tested):
+                rest = (label == kind).sum() - test
+                assert abs((label[mask["validation"]] == kind).sum() - 0.2 * rest) <= 1
+    for fold in parts:
+        sizes = {part: sum(len(row_indices(r)) for r in found.values()) for part, found in fold.items()}
+        assert abs(sizes["validation"] - 0.2 * (sizes["validation"] + sizes["train"])) <= 0.5 + 1e-9
+
+
+def test_stratified_folds_follow_the_seed_alone():
+    labels = {"r": np.array(list("abc") * 20)}
+
+    def made(seed):
+        return splits.make({"r": 60}, Split(by="stratified", seed=seed), groups=labels)
+
+    assert made(3) == made(3)
+    assert made(3) != made(4)
+
+
+def test_stratified_folds_can_be_purged_and_need_labels():
+    labels = {"r": np.zeros(400, int)}
+    fold = splits.make({"r": 400}, Split(by="stratified", folds=50, validation=0.01, purge_rows=1), groups=labels)[0]
+    train, test = row_indices(fold.train["r"]), row_indices(fold.test["r"])
+    assert np.abs(train[:, None] - test[None]).min() > 1
+    with pytest.raises(DataError, match="split by stratified"):
+        splits.make({"r": 400}, Split(by="stratified"), groups=None)

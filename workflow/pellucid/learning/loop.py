@@ -30,6 +30,7 @@ def train(
     seed: int,
     checkpoint: Path,
     name: str = "fit",
+    project: Callable[[], None] | None = None,
 ) -> History:
     """Minimise a loss; leave the weights of the best validation epoch in the network and return one row per epoch.
 
@@ -38,6 +39,7 @@ def train(
     validate    returns the validation loss of the network as it is
     seed        epoch e draws from a generator of (seed, e) alone, so that a resumed run equals an uninterrupted one
     checkpoint  folder for the state after each epoch; it must belong to these settings, code and features only
+    project     called after every step, to put the weights back where they are allowed to be
     Raises DataError if the loss stops being finite.
     """
     optimiser = torch.optim.Adam(network.parameters(), lr=schedule.rate, eps=schedule.epsilon, amsgrad=schedule.amsgrad)
@@ -50,7 +52,7 @@ def train(
         epoch = len(state.history)
         started = time.perf_counter()
         rate = _rate(state.history, schedule)
-        training = _epoch(network, optimiser, loss, schedule, np.random.SeedSequence([seed, epoch]), rate)
+        training = _epoch(network, optimiser, loss, schedule, np.random.SeedSequence([seed, epoch]), rate, project)
         network.eval()
         with torch.inference_mode():
             validation = validate()
@@ -138,6 +140,7 @@ def _epoch(
     schedule: Schedule,
     seed: np.random.SeedSequence,
     rate: float,
+    project: Callable[[], None] | None,
 ) -> float:
     generator = np.random.default_rng(seed)
     torch.manual_seed(int(generator.integers(2**62)))  # noise layers
@@ -150,6 +153,8 @@ def _epoch(
         value = loss(generator)
         value.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
+        if project is not None:
+            project()
         total += value.detach().cpu()
     return float(total) / schedule.steps
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pellucid.settings import Block
 
@@ -41,14 +41,52 @@ class Wavelets(Block):
     )
 
 
-class Split(Block):
+class Photometry(Block):
+    """Denoising, bleaching and motion of a fluorescence with a second signal (Simpson et al. 2024 and its tutorial)."""
+
+    median_samples: int = Field(5, ge=1, description="median filter against electrical spikes; odd, 1: none")
+    lowpass_hz: float | None = Field(
+        10.0, gt=0, description="zero-phase Butterworth low-pass of order 2; none: no filter"
+    )
+    bleaching: Literal["exponential", "highpass", "none"] = Field(
+        "exponential",
+        description="slow baseline that is subtracted; exponential: a constant and two decays fitted to the session; "
+        "highpass: all below `highpass_hz`; none: the mean",
+    )
+    highpass_hz: float = Field(0.001, gt=0, description="cut-off of `bleaching: highpass`; published 0.001 Hz")
+    motion: Literal["positive", "any", "none"] = Field(
+        "positive",
+        description="subtract the linear regression on the second signal; positive: a negative slope, which no motion "
+        "explains, counts as 0",
+    )
+    output: Literal["dff", "difference", "zscore"] = Field(
+        "dff", description="dff: divided by the baseline; difference: in the units of the recording; zscore: over time"
+    )
+
+    @field_validator("median_samples")
+    @classmethod
+    def _check_odd(cls, samples: int) -> int:
+        if samples % 2 == 0:
+            raise ValueError("an odd number")
+        return samples
+
+
+class Parts(Block):
+    """What every way of splitting rows into training, validation and test has in common."""
+
+    validation: float = Field(0.15, gt=0, lt=1, description="share of each fold's training rows kept for validation")
+    purge_rows: int | None = Field(
+        None, ge=0, description="rows between parts; none: as many as the rows of the analysis reach into each other"
+    )
+    seed: int = Field(0, ge=0, description="of what is drawn at random (`by: stratified`)")
+
+
+class Split(Parts):
     """Which rows train, validate and test in each fold; parts are separated by a purge gap."""
 
-    by: Literal["block", "group", "subject"] = Field(
+    by: Literal["block", "group", "subject", "stratified"] = Field(
         "block",
         description="block: contiguous blocks of rows; group: contiguous runs of whole trials or laps; "
-        "subject: leave one subject out",
+        "subject: leave one subject out; stratified: rows of each label dealt to the folds at random",
     )
     folds: int = Field(5, ge=2, description="number of folds; with `by: subject`, the number of subjects")
-    validation: float = Field(0.15, gt=0, lt=1, description="share of each fold's training rows kept for validation")
-    purge_rows: int | None = Field(None, ge=0, description="rows between parts; none: window plus kernel")

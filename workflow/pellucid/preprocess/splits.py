@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.artifacts import Fold, Rows
 from pellucid.errors import DataError
-from pellucid.preprocess.settings import Split
+from pellucid.preprocess.settings import Parts, Split
 
 
 def make(
@@ -24,20 +24,52 @@ def make(
 
     rows      recording -> number of rows
     purge     rows dropped on either side of test and validation rows, unless `settings.purge_rows` says otherwise
-    groups    recording -> label of each row (trial or lap), shape (row,); needed by `by: group`
+    groups    recording -> label of each row, shape (row,); needed by `by: group` (trial or lap) and `stratified`
     subjects  recording -> subject; needed by `by: subject`
     Raises DataError if a part of a fold would be empty or a label is missing.
     """
     gap = purge if settings.purge_rows is None else settings.purge_rows
-    if settings.by == "subject":
+    if settings.by == "stratified":
+        folds = _stratified(_labels(rows, groups, settings), settings, gap)
+    elif settings.by == "subject":
         units = _subjects(rows, settings, subjects or {})
+        folds = [_fold(units, index, settings, gap) for index in range(settings.folds)]
     else:
-        labels = {name: np.arange(n) for name, n in rows.items()} if settings.by == "block" else _labels(rows, groups)
+        block = settings.by == "block"
+        labels = {name: np.arange(n) for name, n in rows.items()} if block else _labels(rows, groups, settings)
         units = {name: _units(label) for name, label in labels.items()}
-    folds = [_fold(units, index, settings, gap) for index in range(settings.folds)]
+        folds = [_fold(units, index, settings, gap) for index in range(settings.folds)]
     for index, fold in enumerate(folds):
-        _check(fold, index, gap)
+        check(fold, index, gap)
     return folds
+
+
+def complete(
+    test: Mapping[str, np.ndarray],
+    labels: Mapping[str, np.ndarray],
+    settings: Parts,
+    generator: np.random.Generator,
+    *,
+    gap: int = 0,
+) -> Fold:
+    """Return the fold of given test rows; a share of the others, stratified by label, validates.
+
+    test    recording -> mask of its test rows, shape (row,)
+    labels  recording -> label of each row, shape (row,)
+    gap     rows dropped on either side of test and validation rows
+    Of each label of each recording the share is taken to within one row, and of all rows to within half a row.
+    """
+    left = {name: ~_widen(mask, gap) for name, mask in test.items()}
+    order = [(name, row) for name, row in _shuffled(labels, generator) if left[name][row]]
+    steps = np.floor(settings.validation * np.arange(len(order) + 1) + 0.5)
+    chosen = np.diff(steps) > 0
+    chosen[:1] |= not chosen.any()
+    validation = {name: np.zeros(len(mask), bool) for name, mask in test.items()}
+    for index in np.flatnonzero(chosen):
+        name, row = order[index]
+        validation[name][row] = True
+    train = {name: ~_widen(mask | validation[name], gap) for name, mask in test.items()}
+    return Fold(_rows(train), _rows(validation), _rows(test))
 
 
 def ranges(mask: np.ndarray) -> list[tuple[int, int]]:
@@ -51,12 +83,39 @@ def _units(labels: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(labels[1:] != labels[:-1])])
 
 
-def _labels(rows: Mapping[str, int], groups: Mapping[str, np.ndarray] | None) -> Mapping[str, np.ndarray]:
+def _rows(masks: Mapping[str, np.ndarray]) -> Rows:
+    return {name: ranges(mask) for name, mask in masks.items() if mask.any()}
+
+
+def _stratified(labels: Mapping[str, np.ndarray], settings: Split, gap: int) -> list[Fold]:
+    """Deal the rows, label by label and at random within a label, to the folds in turn."""
+    generator = np.random.default_rng(settings.seed)
+    dealt = {name: np.empty(len(label), int) for name, label in labels.items()}
+    for turn, (name, row) in enumerate(_shuffled(labels, generator)):
+        dealt[name][row] = turn % settings.folds
+    return [
+        complete({name: turn == index for name, turn in dealt.items()}, labels, settings, generator, gap=gap)
+        for index in range(settings.folds)
+    ]
+
+
+def _shuffled(labels: Mapping[str, np.ndarray], generator: np.random.Generator) -> list[tuple[str, int]]:
+    """Return (recording, row) of all rows by recording and label, at random within a label."""
+    order: list[tuple[str, int]] = []
+    for name in sorted(labels):
+        codes = np.unique(np.asarray(labels[name], object).astype(str), return_inverse=True)[1]
+        order += [(name, int(row)) for row in np.lexsort((generator.random(len(codes)), codes))]
+    return order
+
+
+def _labels(
+    rows: Mapping[str, int], groups: Mapping[str, np.ndarray] | None, settings: Split
+) -> Mapping[str, np.ndarray]:
     for name, count in rows.items():
         found = len(groups[name]) if groups and name in groups else 0
         if not groups or found != count:
             raise DataError(
-                f"recording {name}, split by group",
+                f"recording {name}, split by {settings.by}",
                 expected=f"a group label for each of {count} rows",
                 found=str(found),
                 remedy="Name the variable that labels laps or trials in `preprocess`, or split by block.",
@@ -77,17 +136,15 @@ def _subjects(rows: Mapping[str, int], settings: Split, subjects: Mapping[str, s
 
 
 def _fold(units: Mapping[str, np.ndarray], index: int, settings: Split, gap: int) -> Fold:
-    parts: dict[str, Rows] = {"train": {}, "validation": {}, "test": {}}
+    masks: dict[str, dict[str, np.ndarray]] = {"train": {}, "validation": {}, "test": {}}
     for name, unit in units.items():
         if settings.by == "subject":  # the next subject in order validates
             test, validation = unit == index, unit == (index + 1) % settings.folds
         else:
             test, validation = _contiguous(unit, index, settings, gap)
         train = ~_widen(test | validation, gap)
-        for part, mask in (("train", train), ("validation", validation), ("test", test)):
-            if mask.any():
-                parts[part][name] = ranges(mask)
-    return Fold(**parts)
+        masks["train"][name], masks["validation"][name], masks["test"][name] = train, validation, test
+    return Fold(**{part: _rows(found) for part, found in masks.items()})
 
 
 def _contiguous(unit: np.ndarray, index: int, settings: Split, gap: int) -> tuple[np.ndarray, np.ndarray]:
@@ -112,7 +169,11 @@ def _widen(mask: np.ndarray, gap: int) -> np.ndarray:
     return out
 
 
-def _check(fold: Fold, index: int, gap: int) -> None:
+def check(fold: Fold, index: int = 0, gap: int = 0) -> None:
+    """Raise DataError if a part of a fold has no rows.
+
+    index  its place in the split table; gap: rows dropped between parts, for the message
+    """
     for part in ("train", "validation", "test"):
         if not fold.rows(part):
             raise DataError(

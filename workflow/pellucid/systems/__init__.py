@@ -23,6 +23,7 @@ from pellucid.settings import Block
 
 SYSTEMS = {
     "deepinsight": "pellucid.systems.deepinsight",
+    "dunl": "pellucid.systems.dunl",
 }
 
 Part = Literal["simulate", "features", "model", "attribute", "figures"]

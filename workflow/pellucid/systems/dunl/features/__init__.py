@@ -1,0 +1,1 @@
+"""From a recording to binned trials with their events and covariates."""

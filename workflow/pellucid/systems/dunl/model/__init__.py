@@ -1,0 +1,1 @@
+"""The generative model, its encoder, its baselines, their training and evaluation."""

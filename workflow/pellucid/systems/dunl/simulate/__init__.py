@@ -1,0 +1,1 @@
+"""Simulated recordings whose kernels, events and amplitudes are known."""
