@@ -24,10 +24,12 @@ def bumps(count, lags, seed=0):
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
-def make(name, kernels, *, trials=3, neurons=2, bins=47, level=None, size=2.0, signs=None, seed=0, masked=True):
+def make(
+    name, kernels, *, trials=3, neurons=2, bins=47, level=None, size=2.0, signs=None, seed=0, masked=True, late=True
+):
     """Simulated traces with one kind of event per kernel, trials of unequal length and, `masked`, gaps of neurons.
 
-    Every third trial has each event once more; the last event of each trial is cut by its end.
+    Every third trial has each event once more; with `late` the last event of each trial is cut by its end.
     """
     generator = np.random.default_rng([seed, len(kernels), bins])
     count, lags = kernels.shape
@@ -37,7 +39,8 @@ def make(name, kernels, *, trials=3, neurons=2, bins=47, level=None, size=2.0, s
     for trial, length in enumerate(lengths):
         first = np.sort(generator.choice(length - lags, count, replace=False))
         onset[trial, :count] = first
-        onset[trial, 0 if trial % 2 else count - 1] = length - (2 * lags) // 3
+        if late:
+            onset[trial, 0 if trial % 2 else count - 1] = length - (2 * lags) // 3
         if trial % 3 == 0:
             onset[trial, count:] = (first + lags + 2) % (length - lags)
     kinds = np.where(onset == ABSENT, ABSENT, np.tile(np.arange(count), 2))

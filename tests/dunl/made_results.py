@@ -414,3 +414,36 @@ class Made:
             }
             found[f"/detections/{name}"] = xr.Dataset(data)
         return found
+
+    def phases(self, bins=12, per_time=True):
+        """Return the locking to a phase, a group."""
+        count, several = len(self.kernels), sum(self.neurons.values())
+        phase = -np.pi + (np.arange(bins) + 0.5) * 2 * np.pi / bins
+        tuned = 1 + np.linspace(0.1, 0.8, count)[:, None] * np.cos(phase - 1)
+        curves = {"rate": (3 * tuned, "Hz"), "code": (1 + tuned, "1"), "raw_rate": (9 * tuned[0], "Hz")}
+        data = {"occupancy": variable("feature", 20 + 5 * np.sin(phase), "s")}
+        for name, (values, units) in curves.items():
+            axes = "feature" if name == "raw_rate" else "kernel feature"
+            for suffix, factor in (("", 1.0), ("_chance_low", 0.6), ("_chance_high", 1.4)):
+                level = values if suffix == "" else values.mean(-1, keepdims=True) + np.zeros(bins)
+                data[name + suffix] = variable(axes, factor * level, units)
+        data["events"] = variable("kernel", np.full(count, 500))
+        data["events_outside"] = variable("kernel", np.full(count, 3))
+        data["peak_s"] = variable("kernel", BIN_S * np.arange(count), "s")
+        for prefix, axes, length in (("", "kernel", np.linspace(0.05, 0.4, count)), ("raw_", "", np.array(0.2))):
+            lengths = {
+                "resultant": length,
+                "low": length - 0.04,
+                "high": length + 0.05,
+                "chance_high": 0.1 + 0 * length,
+            }
+            data |= {prefix + key: variable(axes, values) for key, values in lengths.items()}
+            data[f"plain_{prefix}resultant"] = variable(axes, length + 0.1)
+            data[f"{prefix}preferred"] = variable(axes, 1 + 0 * length, "rad")
+            data[f"{prefix}p"] = variable(axes, 0.01 + 0 * length)
+            spread = self.rng.uniform(0, 0.5, (several, count) if axes else several)
+            each = "neuron " + axes
+            data[f"{prefix}neuron_resultant"] = variable(each, spread)
+            data[f"{prefix}neuron_preferred"] = variable(each, spread, "rad")
+            data[f"{prefix}neuron_p"] = variable(each, spread)
+        return {"/phase": xr.Dataset(data, coords={"feature": phase}, attrs={"per_time": per_time})}

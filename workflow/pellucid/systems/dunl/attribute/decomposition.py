@@ -11,7 +11,6 @@ from pellucid.errors import DataError
 from pellucid.systems.dunl.attribute import uncertainty
 from pellucid.systems.dunl.model import likelihood, working_set
 from pellucid.systems.dunl.model.encoder import Encoder, drive
-from pellucid.systems.dunl.model.kernels import trial_codes
 from pellucid.systems.dunl.model.predict import Predicted, predict
 from pellucid.systems.dunl.model.selection import best_restarts
 from pellucid.systems.dunl.model.settings import Settings
@@ -86,7 +85,7 @@ def _decomposed(fit: Fit, features: Features) -> Decomposition:
         found,
         encoder,
         kernels,
-        trial_codes(found.slots, found.codes, count),
+        predicted.trial_codes(),
         _standard_errors(predicted, encoder, found, weights, count),
         encoder.offset + found.baseline,
         drive(encoder, weights, found),

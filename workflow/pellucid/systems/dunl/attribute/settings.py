@@ -28,5 +28,10 @@ class Settings(Block):
     examples: int = Field(3, ge=1, description="trials per recording whose components are stored for figures")
     most_traces: int = Field(2000, ge=10, description="traces that faithfulness is measured on, drawn by the seed")
     bootstrap: int = Field(500, ge=100, description="resamples of trials behind each interval")
-    permutations: int = Field(500, ge=100, description="permutations of a covariate that give the level of chance")
+    permutations: int = Field(
+        500, ge=100, description="permutations of a covariate, and shifts of a phase, that give the level of chance"
+    )
+    phase_bins: int = Field(
+        16, ge=4, le=60, description="bins of a phase that tuning is shown in; resultants need none"
+    )
     seed: int = 0

@@ -10,17 +10,17 @@ import xarray as xr
 
 from pellucid import schema, store
 from pellucid.errors import DataError
-from pellucid.systems.dunl.features import conditions, masks, onsets, trials
+from pellucid.systems.dunl.features import conditions, masks, onsets, phase, trials
 from pellucid.systems.dunl.features.settings import Settings
 
 
 def extract(recording: xr.DataTree, settings: Settings, output: Path) -> None:
     """Write `/features` with signal (trial, time, neuron), onset and event_kind (trial, event), trial_type (trial).
 
-    `/features` also has source (trial), the row of the trial, or the number of its reference event or window, in the
-    recording, and zero_s (trial), the zero of its clock there (NaN for trials cut already). `/trials` has one variable
-    (trial) per covariate. Attributes in JSON: events, covariates and their units, baseline_s, dropped (why -> trials),
-    infinite (covariate -> values), transductive (what was fitted to all trials, though not to labels).
+    `/features` also has source (trial), row of the trial, or number of its reference event or window in the recording,
+    zero_s (trial), zero of its clock there (NaN for trials cut already), and phase (trial, time), rad, if asked for.
+    `/trials` has one variable (trial) per covariate. Attributes in JSON: events, covariates and their units,
+    baseline_s, dropped (why -> trials), infinite (covariate -> values), transductive (what was fitted to all trials).
     Raises MissingError or DataError naming the variable, and leaves nothing half-written.
     """
     cut = trials.cut(recording, settings)
@@ -44,6 +44,7 @@ def extract(recording: xr.DataTree, settings: Settings, output: Path) -> None:
             "trial_type": ("trial", types[used]),
             "source": ("trial", cut.source[used].astype(np.int64), {"units": "1"}),
             "zero_s": ("trial", cut.zero_s[used], {"units": "s"}),
+            **_phase(recording, settings, cut, used, signal),
         },
         coords={"time": ("time", cut.time, {"units": "s"}), "neuron": ("neuron", cut.neuron)},
         attrs=_attributes(settings, cut, signal) | {name: json.dumps(note) for name, note in notes.items()},
@@ -52,6 +53,16 @@ def extract(recording: xr.DataTree, settings: Settings, output: Path) -> None:
     identity = {key: recording.attrs[key] for key in schema.RECORDING_ATTRIBUTES if key in recording.attrs}
     groups = {"/": xr.Dataset(attrs=identity), "/features": features, "/trials": xr.Dataset(table)}
     store.write(output, xr.DataTree.from_dict(groups))
+
+
+def _phase(
+    recording: xr.DataTree, settings: Settings, cut: trials.Cut, used: np.ndarray, signal: np.ndarray
+) -> dict[str, tuple[tuple[str, str], np.ndarray, dict[str, str]]]:
+    """Return the variable `phase` of the trials used, NaN where no neuron has data, or nothing."""
+    if settings.phase is None:
+        return {}
+    found = np.where(np.isfinite(signal).any(axis=2), phase.at_bins(recording, settings.phase, cut)[used], np.nan)
+    return {"phase": (("trial", "time"), found.astype(np.float32), {"units": "rad"})}
 
 
 def _report(used: int, dropped: Mapping[str, int]) -> None:

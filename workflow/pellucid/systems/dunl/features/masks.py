@@ -16,26 +16,35 @@ def inside(recording: xr.DataTree, settings: Inside, cut: Cut) -> np.ndarray:
     A bin counts if at least `share` of it has a behaviour above the threshold. Each sample of the behaviour holds until
     the next one; where there are no samples, or NaN, nothing is inside.
     """
-    group, found = variables.variable(recording, settings.source)
-    values = np.asarray(variables.numbers(found, settings.source), float)
+    times, values, left = tracks(recording, settings.source, cut, "inside")
     above = np.nan_to_num(values, nan=-np.inf) > settings.threshold
-    left = cut.time[None] + np.zeros((len(cut.source), 1))
-    if cut.windows is not None and found.dims == ("time",):
-        times = schema.sample_times(group)
-        left = left + cut.zero_s[:, None]
-        share = _share(times, above, left, cut.bin_s)
-    elif cut.windows is None and found.dims == ("trial", "time"):
-        rate, start = variables.clock(group, settings.source)
-        times = start + np.arange(found.shape[1]) / rate
-        share = np.stack([_share(times, above[row], left[:1], cut.bin_s)[0] for row in cut.source])
-    else:
-        raise DataError(
-            f"inside, {settings.source}",
-            expected="axes (time) for a continuous recording, (trial, time) for trials cut already",
-            found=str(found.dims),
-            remedy="Name another variable.",
-        )
+    share = np.concatenate([_share(times, *track, cut.bin_s) for track in zip(above, left)])
     return np.asarray(share >= settings.share - 1e-9)
+
+
+def tracks(recording: xr.DataTree, source: str, cut: Cut, setting: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a behaviour beside the bins of the trials, on one clock.
+
+    setting  which names the behaviour, for the message
+    times    (sample,) s
+    values   (track, sample): one track of a continuous recording, or one per trial of trials cut already
+    left     (track, trial, time) left edges of the bins of each track's own trials, s
+    Raises MissingError, or DataError for other axes.
+    """
+    group, found = variables.variable(recording, source)
+    values = np.asarray(variables.numbers(found, source), float)
+    if cut.windows is not None and found.dims == ("time",):
+        return schema.sample_times(group), values[None], (cut.time + cut.zero_s[:, None])[None]
+    if cut.windows is None and found.dims == ("trial", "time") and len(found) == cut.rows:
+        rate, start = variables.clock(group, source)
+        times = start + np.arange(found.shape[1]) / rate
+        return times, values[cut.source], np.broadcast_to(cut.time, (len(cut.source), 1, len(cut.time)))
+    raise DataError(
+        f"{setting}, {source}",
+        expected="axes (time) for a continuous recording, (trial, time) for trials cut already",
+        found=f"{found.dims} of {found.shape}",
+        remedy="Name another variable.",
+    )
 
 
 def _share(times: np.ndarray, above: np.ndarray, left: np.ndarray, bin_s: float) -> np.ndarray:

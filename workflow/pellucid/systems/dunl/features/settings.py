@@ -1,5 +1,6 @@
 """Settings of DUNL's preprocessing; times in s are on the clock of a trial unless said otherwise."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
@@ -123,6 +124,19 @@ class Inside(Block):
     share: float = Field(1.0, gt=0, le=1, description="least share of a bin that must be inside")
 
 
+class Phase(Block):
+    """The phase of a circular behaviour, such as whisking, that codes and spikes may be locked to.
+
+    Bins must be much shorter than a cycle: locking to a cycle of length T looks sin(x) / x weaker in bins of length b,
+    x = pi b / T.
+    """
+
+    source: str = Field(description="/group/variable (time), or (trial, time) as long as trials cut already")
+    period: float = Field(
+        2 * math.pi, gt=0, description="one cycle in the unit of `source`: 2 pi for rad, 360 for degrees"
+    )
+
+
 class Fibre(Block):
     """Which columns of a photometry recording belong together."""
 
@@ -196,6 +210,9 @@ class Settings(Block):
     keep: Equals | None = Field(None, description="only trials for which a variable has one of the values")
     drop: Drop = Drop()
     inside: Inside | None = Field(None, description="bins outside a behaviour count as missing; none: all are used")
+    phase: Phase | None = Field(
+        None, description="phase of a circular behaviour in each bin that is `inside`; none: not asked for"
+    )
     baseline_s: tuple[float, float] | None = Field(
         None, description="window of the baseline; none: everything before the first event of a trial"
     )

@@ -12,6 +12,7 @@ from pellucid.artifacts import Features, Fit
 from pellucid.errors import DataError
 from pellucid.systems.dunl.model import follow, recovery, scores, selection, truth
 from pellucid.systems.dunl.model.fit import part
+from pellucid.systems.dunl.model.kernels import learnt
 from pellucid.systems.dunl.model.matching import match
 from pellucid.systems.dunl.model.predict import Predicted, predict
 from pellucid.systems.dunl.model.settings import Evaluate, Settings
@@ -92,14 +93,14 @@ def _kernel_rows(one: _Scored) -> list[dict[str, Any]]:
         "bin_s": one.fit.notes["bin_s"],
         "recording": ", ".join(one.settings.recordings or ["all"]),
     }
-    rows = recovery.kernels(one.said, one.truth, one.predicted.weights["kernels"], one.names)
+    rows = recovery.kernels(one.said, one.truth, learnt(one.predicted.weights), one.names)
     return [{**row, **about} for row in rows]
 
 
 def _code_rows(one: _Scored) -> list[dict[str, Any]]:
     if one.truth is None:
         return []
-    matching = match(one.truth.kernels, np.median(one.predicted.weights["kernels"], axis=0))
+    matching = match(one.truth.kernels, np.median(learnt(one.predicted.weights), axis=0))
     return recovery.codes(one.said, one.truth, one.predicted, matching)
 
 
@@ -117,12 +118,13 @@ def _events(
     one: _Scored, settings: Evaluate, free: Sequence[int]
 ) -> tuple[dict[str, list[np.ndarray]], dict[str, Sequence[int]]]:
     if one.truth is not None:
-        matching = match(one.truth.kernels, np.median(one.predicted.weights["kernels"], axis=0))
-        each = {name: one.truth.times(k) for k, name in enumerate(one.truth.names) if matching.partner[k] in free}
-        partners: dict[str, Sequence[int]] = {
-            name: [int(matching.partner[k])] for k, name in enumerate(one.truth.names) if name in each
-        }
-        return {**each, "any kernel": one.truth.times()}, {**partners, "any kernel": free}
+        matching = match(one.truth.kernels, np.median(learnt(one.predicted.weights), axis=0))
+        names = enumerate(one.truth.names)
+        partner = {name: (k, int(matching.partner[k])) for k, name in names if matching.partner[k] in {-1, *free}}
+        each = {name: one.truth.times(k) for name, (k, own) in partner.items() if own in free}
+        partners: dict[str, Sequence[int]] = {name: [own] for name, (_, own) in partner.items() if own in free}
+        every = one.truth.times(*(k for k, _ in partner.values()))
+        return {**each, "any kernel": every}, {**partners, "any kernel": free}
     traces = one.predicted.traces
     true: dict[str, list[np.ndarray]] = {}
     used: dict[str, Sequence[int]] = {}

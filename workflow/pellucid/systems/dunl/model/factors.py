@@ -88,7 +88,7 @@ def expect_nmf(weights: Weights, notes: Notes, looked: Traces) -> np.ndarray:
     """
     from scipy.optimize import nnls
 
-    components, least = weights["components"], float(weights["least"])
+    components, least = weights["components"], weights["least"].item()
     scores = np.tile(weights["mean_scores"], (len(looked), 1))
     for trace in np.flatnonzero(looked.valid.any(axis=1)):
         bins = looked.valid[trace]

@@ -33,6 +33,7 @@ def fit(features: Features, fold: int, seed: int, settings: Settings, checkpoint
     if settings.kind != "dunl":
         return _comparator(train, held, settings)
     check(train, settings)
+    _check_neurons(features, fold, settings)
     device = loop.prepare(settings.device, seed)
     learner = _Learner(train, held, settings, seed, device)
     if settings.fixed:
@@ -105,6 +106,20 @@ def check(traces: Traces, settings: Settings) -> None:
             expected=f"at most the {traces.bins} bins of a trial",
             found=str(settings.lag_bins),
             remedy="Shorten the kernels, or cut longer trials.",
+        )
+
+
+def _check_neurons(features: Features, fold: int, settings: Settings) -> None:
+    """Raise DataError if each neuron has kernels of its own, and some that validate or test do not train."""
+    rows = features.folds[fold]
+    kept = set(features.stores if settings.recordings is None else settings.recordings)
+    unseen = sorted(((set(rows.validation) | set(rows.test)) & kept) - set(rows.train))
+    if settings.dictionary == "neuron" and unseen:
+        raise DataError(
+            "fit, dictionary",
+            expected="training trials of every neuron that has kernels of its own",
+            found=f"none of the neurons of {', '.join(unseen)} in fold {fold}",
+            remedy="Set `dictionary: shared`, or another split than `by: subject` in `preprocess.split`.",
         )
 
 
@@ -203,9 +218,11 @@ class _Learner:
             return float(self.whole.loss(self.dictionary())[0] + self.settings.smoothness * self.dictionary.roughness())
 
     def result(self, history: loop.History) -> Trained:
-        """Return the best kernels in their conventional sign and order, with how well the encoder converged."""
+        """Return the best kernels, in conventional sign and order unless some were given, with the convergence."""
         specs = list(self.settings.kernels.values())
-        turned = kernels.in_order(kernels.upwards(self.dictionary().detach(), specs), specs)
+        turned = self.dictionary().detach()
+        if not (self.settings.fixed or self.settings.given):
+            turned = kernels.in_order(kernels.upwards(turned, specs), specs)
         found = self.whole.encode(turned)
         notes = {
             "kernels": list(self.settings.kernels),
@@ -223,12 +240,13 @@ class _Learner:
         return Trained(arrays, history, notes)
 
     def _dropped(self) -> int:
-        """Return how many events have a kernel that lies outside the valid bins."""
-        names = {k.event for k in self.settings.kernels.values()} - {None}
-        kinds = [self.train.events.index(name) for name in names if name is not None]
-        wanted = int(np.isin(self.train.event_kind, kinds).sum())
-        followers = max(1, sum(k.event is not None for k in self.settings.kernels.values()))
-        return max(0, wanted - int(self.whole.slots.present.sum()) * len(kinds) // followers) if kinds else 0
+        """Return how often a kernel has no slot of its own at an event: too few bins there, or two events in one."""
+        lost = 0
+        for index, spec in enumerate(self.settings.kernels.values()):
+            if spec.event is not None:
+                wanted = self.train.event_kind == self.train.events.index(spec.event)
+                lost += int(wanted.sum()) - int((self.whole.slots.kernel == index).sum())
+        return lost
 
     def _next(self, generator: np.random.Generator) -> np.ndarray:
         if self._cursor + self._size > len(self._order) and self._cursor >= len(self._order):

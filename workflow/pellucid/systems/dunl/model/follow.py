@@ -8,7 +8,6 @@ import numpy as np
 
 from pellucid.artifacts import Features
 from pellucid.learning.metrics import spearman
-from pellucid.systems.dunl.model.kernels import trial_codes
 from pellucid.systems.dunl.model.predict import Predicted
 from pellucid.systems.dunl.model.traces import covariates
 
@@ -23,7 +22,7 @@ def rows(said: Mapping[str, Any], predicted: Predicted, features: Features, name
     if predicted.found is None:
         return []
     traces = predicted.traces
-    codes = trial_codes(predicted.found.slots, predicted.found.codes, len(names))
+    codes = predicted.trial_codes()
     found = []
     for covariate in json.loads(features.first().attrs["covariates"]):
         values = covariates(features, covariate)[traces.trial]

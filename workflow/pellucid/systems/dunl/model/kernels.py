@@ -146,9 +146,18 @@ def dictionary_of(traces: Traces, *, shared: bool) -> np.ndarray:
     return np.zeros(len(traces), int) if shared else traces.neuron
 
 
-def trial_codes(slots: Slots, codes: np.ndarray, count: int) -> np.ndarray:
-    """Return the sum over time of each kernel's codes, (trace, kernel); NaN where a kernel has no slot in a trace."""
-    out = np.full((len(codes), count), np.nan)
+def learnt(weights: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the kernels of a fit, (dictionary, kernel, lag), without those of neurons that training has not seen."""
+    found, baseline = weights["kernels"], weights["baseline"]
+    return found[np.isfinite(baseline)] if len(found) == len(baseline) else found
+
+
+def trial_codes(slots: Slots, codes: np.ndarray, specs: Sequence[Kernel]) -> np.ndarray:
+    """Return the sum over time of each kernel's codes, (trace, kernel).
+
+    Where a kernel has no slot in a trace: NaN if its event is absent, 0 if it may start at any time and never did.
+    """
+    out = np.tile([0.0 if spec.event is None else np.nan for spec in specs], (len(codes), 1))
     trace, slot = np.nonzero(slots.kernel != ABSENT)
     kernel = slots.kernel[trace, slot]
     out[trace, kernel] = 0

@@ -16,6 +16,10 @@ from pellucid.systems.dunl.model import likelihood
 SUFFICIENT = 1e-4
 """Armijo's constant."""
 HALVINGS = 30
+ROUNDING = 8
+"""Digits of the objective, in units of the last one, that its sums may get wrong."""
+PATIENCE = 5
+"""Steps that change the objective by no more than rounding, after which a problem is as exact as it will be."""
 NEAR = 1e-2
 """Codes below this share of the largest can count as next to 0."""
 DAMPING = 1e-10
@@ -99,7 +103,7 @@ def solve(problems: Problems, start: Tensor | None = None, *, tolerance: float |
 
     start      codes to begin with; none: 0
     tolerance  of the optimality conditions, in units of weighted counts per unit of code; one, or (group, member)
-    most       Newton steps; problems that are not done by then show it in `kkt`
+    most       Newton steps; problems not done by then, or at the limit of their precision, show it in `kkt`
 
     A problem stands still once it is done, so its codes do not depend on the problems it is solved with.
     """
@@ -109,20 +113,23 @@ def solve(problems: Problems, start: Tensor | None = None, *, tolerance: float |
     goal = torch.as_tensor(tolerance, dtype=codes.dtype, device=codes.device).expand(shape[:2])
     left = torch.arange(shape[0], device=codes.device)  # groups that are not done
     part, moved, value = problems, codes, problems.objective(codes)
+    idle = torch.zeros_like(value)  # steps without gain
     for _ in range(most if codes.numel() else 0):
         gradient = steepest(part, moved)
-        going = gradient.abs().amax(-1) > goal
+        going = (gradient.abs().amax(-1) > goal) & (idle < PATIENCE)
         groups = going.any(-1)
         if int(groups.sum()) <= len(left) // 2:
             codes = codes.index_copy(0, left, moved)
             if not bool(groups.any()):
                 return codes
             left, part, moved, value = left[groups], part.take(groups), moved[groups], value[groups]
-            gradient, going, goal = gradient[groups], going[groups], goal[groups]
+            gradient, going, goal, idle = gradient[groups], going[groups], goal[groups], idle[groups]
         gradient = torch.where(going[..., None], gradient, torch.zeros_like(gradient))
         orthant = torch.where(moved != 0, moved.sign(), -gradient.sign())
         direction = _direction(part, moved, gradient, orthant)
+        before = value
         moved, value = _search(part, moved, value, gradient, direction, orthant)
+        idle = torch.where(value < before - _rounding(before), torch.zeros_like(idle), idle + 1)
     return codes.index_copy(0, left, moved)
 
 
@@ -175,8 +182,7 @@ def _search(
         moved = torch.where(moved * orthant < 0, torch.zeros_like(moved), moved)
         reached = problems.objective(moved)
         promised = SUFFICIENT * (gradient * (moved - codes)).sum(-1)
-        rounding = 8 * torch.finfo(value.dtype).eps * value.abs()
-        good = undecided & (reached <= value + promised.clamp(max=0) + rounding)
+        good = undecided & (reached <= value + promised.clamp(max=0) + _rounding(value))
         best = torch.where(good[..., None], moved, best)
         lowest = torch.where(good, reached, lowest)
         undecided = undecided & ~good
@@ -184,3 +190,8 @@ def _search(
             break
         length = torch.where(undecided, length / 2, length)
     return best, lowest
+
+
+def _rounding(value: Tensor) -> Tensor:
+    """Return how far sums of the size of the objective may be off."""
+    return ROUNDING * torch.finfo(value.dtype).eps * value.abs()

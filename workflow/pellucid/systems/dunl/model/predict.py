@@ -11,6 +11,7 @@ from pellucid.systems.dunl.model.comparators import predict_comparator
 from pellucid.systems.dunl.model.encoder import Encoder
 from pellucid.systems.dunl.model.fit import check, encoder, expected_of, part
 from pellucid.systems.dunl.model.heldout import halves
+from pellucid.systems.dunl.model.kernels import trial_codes
 from pellucid.systems.dunl.model.settings import Settings
 from pellucid.systems.dunl.model.traces import Traces
 from pellucid.systems.dunl.model.working_set import Found
@@ -32,6 +33,12 @@ class Predicted:
     found: Found | None
     encoder: Encoder | None
     weights: dict[str, np.ndarray]
+
+    def trial_codes(self) -> np.ndarray:
+        """Return the sum over time of each kernel's codes, (trace, kernel); no columns for comparators."""
+        if self.found is None or self.encoder is None:
+            return np.empty((len(self.traces), 0))
+        return trial_codes(self.found.slots, self.found.codes, list(self.encoder.settings.kernels.values()))
 
 
 def predict(fit: Fit, features: Features, chunk: int, part_name: PartName = "test") -> Predicted:

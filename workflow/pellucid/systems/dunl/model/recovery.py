@@ -7,7 +7,6 @@ import numpy as np
 
 from pellucid.learning.metrics import pearson
 from pellucid.systems.dunl.model import detection
-from pellucid.systems.dunl.model.kernels import trial_codes
 from pellucid.systems.dunl.model.matching import Matching, match, principal_angles
 from pellucid.systems.dunl.model.predict import Predicted
 from pellucid.systems.dunl.model.settings import Evaluate
@@ -46,7 +45,7 @@ def codes(said: Mapping[str, Any], truth: Truth, predicted: Predicted, matching:
     if predicted.found is None:
         return []
     true = truth.codes()
-    found = trial_codes(predicted.found.slots, predicted.found.codes, predicted.weights["kernels"].shape[1])
+    found = predicted.trial_codes()
     rows = []
     for index, name in enumerate(truth.names):
         partner = matching.partner[index]

@@ -29,8 +29,8 @@ def rows(fits: Sequence[Fit], listed: Sequence[str]) -> list[dict[str, Any]]:
     """Return one row per model: validation loss of its best restarts, stability of its kernels, whether it is chosen.
 
     listed  models to choose among; none: all dunl models
-    Losses compare between models of the same data alone: those whose bins, recordings or trials differ from the first
-    are left out. Stability is the mean |<h, h'>| of matched kernels over pairs of restarts and folds.
+    Losses compare between models of the same data alone: those whose bins, recordings, trials or kind of loss differ
+    from the first are left out. Stability is the mean |<h, h'>| of matched kernels over pairs of restarts and folds.
     Raises DataError if a listed model was not fitted.
     """
     known = list(dict.fromkeys(fit.model for fit in fits if fit.settings["kind"] == "dunl"))
@@ -53,7 +53,9 @@ def rows(fits: Sequence[Fit], listed: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _data_of(fit: Fit) -> tuple[Any, ...]:
-    kept = ("coarsen", "recordings", "train_trials", "likelihood", "validation")
+    kept = ["coarsen", "recordings", "train_trials", "likelihood", "validation"]
+    if fit.settings["validation"] == "objective":
+        kept.append("bin_weight")
     return tuple(str(fit.settings[key]) for key in kept)
 
 

@@ -140,7 +140,7 @@ class Support:
         if self.model.inferred:
             signal, weight = _with_rest(found, signal, weight, y, weights)
         given = np.where(found.trace == ABSENT, 0, offset[found.trace])[:, :, None]
-        return {"signal": signal, "offset": np.broadcast_to(given, signal.shape), "weight": weight}
+        return {"signal": signal, "offset": given + np.zeros(signal.shape), "weight": weight}
 
     def _rule(self, values: np.ndarray) -> np.ndarray:
         """Return what holds for each kernel, (kernel,), by slot, (group, 1, slot); 0 for the baseline."""

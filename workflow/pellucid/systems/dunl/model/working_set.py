@@ -86,7 +86,8 @@ def search(
         found, drive = _solved(task, held, kernels, goal)
         violation = _violation(task, found.slots, drive, kernels)
         worst = np.maximum(found.kkt, violation.reshape(len(active), -1).max(1, initial=0.0))
-        left = (worst > tolerance) & (number < MOST_ROUNDS - 1)
+        stuck = (violation.reshape(len(active), -1).max(1, initial=0.0) <= tolerance) & (goal <= tolerance)
+        left = (worst > tolerance) & ~stuck & (number < MOST_ROUNDS - 1)
         finished.append((active[~left], _rows(found, ~left, worst)))
         if not left.any():
             break
@@ -156,7 +157,7 @@ def drive_of(
 
 
 def _violation(task: _Task, used: Slots, drive: Tensor, kernels: Tensor) -> np.ndarray:
-    """Return by how much the slope exceeds the penalty at each allowed position not in use, (trace, kernel, position)."""
+    """Return by how much the slope exceeds the penalty at allowed positions not in use, (trace, kernel, position)."""
     traces, model = task.traces, task.model
     y = likelihood.scaled(model.likelihood, traces.signal, traces.most_counts)
     signal, weight = (torch.as_tensor(v, dtype=drive.dtype, device=drive.device) for v in (y, traces.valid))
