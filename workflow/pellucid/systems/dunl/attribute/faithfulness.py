@@ -6,14 +6,13 @@ replaces without loss says nothing about its own trial.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
+import torch
 
-from pellucid.errors import DataError
 from pellucid.learning import intervals
-
-Name = Literal["gaussian", "poisson", "binomial"]
+from pellucid.systems.dunl.model import likelihood
+from pellucid.systems.dunl.model.likelihood import Name
 
 
 @dataclass(frozen=True)
@@ -56,24 +55,14 @@ class Faithfulness:
     alone: int
 
 
-def nll(likelihood: Name, signal: np.ndarray, drive: np.ndarray, most_counts: int = 0) -> np.ndarray:
+def nll(name: Name, signal: np.ndarray, drive: np.ndarray, most_counts: int = 0) -> np.ndarray:
     """Return the negative log-likelihood of each bin, nats, up to what does not depend on the drive, any shape.
 
-    gaussian (y - z)^2 / 2;  poisson exp(z) - y z;  binomial N log(1 + exp(z)) - y z  with y counts of N = most_counts
-    Raises DataError for another likelihood.
+    signal  counts per bin, or values; most_counts: N of a binomial bin, each counted
     """
-    if likelihood == "gaussian":
-        return np.asarray((signal - drive) ** 2 / 2)
-    if likelihood == "poisson":
-        return np.asarray(np.exp(drive) - signal * drive)
-    if likelihood == "binomial":
-        return np.asarray(most_counts * np.logaddexp(0, drive) - signal * drive)
-    raise DataError(
-        "attribute, likelihood",
-        expected="gaussian, poisson or binomial",
-        found=likelihood,
-        remedy="Correct the settings of the model.",
-    )
+    y = torch.as_tensor(likelihood.scaled(name, np.asarray(signal, float), most_counts))
+    found = likelihood.nll(name, y, torch.as_tensor(np.asarray(drive, float)))
+    return np.asarray(likelihood.weight(name, most_counts, counted=True) * found.numpy())
 
 
 def other_trials(neuron: np.ndarray, generator: np.random.Generator) -> np.ndarray:

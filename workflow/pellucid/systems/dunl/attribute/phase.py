@@ -12,6 +12,7 @@ distribution, and only what ties one to the other is lost. Sums keep the phase b
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import fft
 
 from pellucid.learning import intervals
 from pellucid.preprocess.behaviour import wrap
@@ -70,14 +71,16 @@ def shifted(weights: np.ndarray, features: np.ndarray, shifts: np.ndarray) -> np
     """Return sum_t w_t f_(t + s) over all bins, round the end, for some shifts s, shape (shift, column, feature).
 
     weights   (column, time); features (time, feature); shifts (shift,) bins, from 0 to less than the number of bins
-    All shifts are computed at once, as a circular correlation.
+    All shifts are computed at once, as a correlation with the features twice over.
     """
-    count = len(features)
-    spectrum = np.fft.rfft(features, axis=0)
+    size = fft.next_fast_len(2 * len(features), real=True)
+    spectrum = fft.rfft(np.tile(features.T, 2), size)
     found = np.empty((len(shifts), len(weights), features.shape[1]))
     for index, column in enumerate(weights):
-        own = np.conj(np.fft.rfft(column))[:, None]
-        found[:, index] = np.fft.irfft(own * spectrum, count, axis=0)[shifts]
+        if np.ptp(column) == 0:
+            found[:, index] = column[0] * features.sum(0)
+        else:
+            found[:, index] = fft.irfft(np.conj(fft.rfft(column, size)) * spectrum, size)[:, shifts].T
     return found
 
 
