@@ -1,5 +1,6 @@
 """Pursuit: planted events are found, nothing is found in noise, and what an event costs decides how many there are."""
 
+import itertools
 import math
 
 import numpy as np
@@ -132,7 +133,7 @@ def test_noise_has_hardly_any_events(name, signs):
 def test_a_higher_cost_never_finds_more_events(name):
     traces = busy(name)
     counts = [search(traces, name, cost, signs=(1, 0)).slots.present.sum(axis=1) for cost in (3, 6, 12, 1e6)]
-    assert all((more >= fewer).all() for more, fewer in zip(counts, counts[1:], strict=False))
+    assert all((more >= fewer).all() for more, fewer in itertools.pairwise(counts))
     assert counts[0].sum() > counts[-2].sum() > 0
     assert not counts[-1].any()
 

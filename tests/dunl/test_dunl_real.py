@@ -104,7 +104,8 @@ def test_every_recording_becomes_trials(analysis, whole):
             for part in ("train", "validation", "test")
         ]
         assert all(parts)
-        assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+        assert not parts[0] & parts[1]
+        assert not (parts[0] | parts[1]) & parts[2]
         if split["by"] == "subject":
             assert len({name for name, _ in parts[2]}) == 1
 

@@ -100,12 +100,29 @@ def check(traces: Traces, settings: Settings) -> None:
             found=f"{settings.likelihood} for {traces.kind}",
             remedy="Correct `likelihood`.",
         )
+    _check_sparse(settings)
     if traces.bins < settings.lag_bins:
         raise DataError(
             "fit, lag_bins",
             expected=f"at most the {traces.bins} bins of a trial",
             found=str(settings.lag_bins),
             remedy="Shorten the kernels, or cut longer trials.",
+        )
+
+
+def _check_sparse(settings: Settings) -> None:
+    """Raise DataError if codes at unknown times cost nothing: the converged ones would fill every position."""
+    free = [
+        name
+        for name, kernel in settings.kernels.items()
+        if kernel.event is None and not (settings.penalty if kernel.penalty is None else kernel.penalty)
+    ]
+    if free and settings.encoder.solver == "converged" and not settings.encoder.group:
+        raise DataError(
+            "fit, penalty",
+            expected="a penalty on the codes of kernels at unknown times",
+            found=f"none for {', '.join(free)}",
+            remedy="Set `penalty`, or `encoder: {solver: pursuit}`, which finds events one by one.",
         )
 
 
@@ -221,7 +238,7 @@ class _Learner:
         """Return the best kernels, in conventional sign and order unless some were given, with the convergence."""
         specs = list(self.settings.kernels.values())
         turned = self.dictionary().detach()
-        if not (self.settings.fixed or self.settings.given):
+        if not (self.settings.fixed or self.settings.given or self.settings.encoder.competition):
             turned = kernels.in_order(kernels.upwards(turned, specs), specs)
         found = self.whole.encode(turned)
         notes = {

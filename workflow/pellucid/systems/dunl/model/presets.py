@@ -113,7 +113,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "d1_limited": _d1(_CONDITIONING, 50, 5e-4),
     "d2": _d2(15, 8),
     "d2_inferred": _d2(30, 8, baseline="inferred"),
-    "d2_per_neuron": _d2(600, 32, 5e-4, baseline="inferred", dictionary="neuron"),
+    "d2_per_neuron": _d2(600, 32, 5e-4, dictionary="neuron"),
+    "d2_per_neuron_inferred": _d2(150, 32, 5e-4, baseline="inferred", dictionary="neuron"),
     "d3": _unknown(1, 25, 0.03, 0.03, 16, 3e-3, encoder=_WHISKER, training=_training(120, 30)),
     "d3_group": _unknown(
         1, 25, 0.01, 0.03, 18, 3e-3, encoder={**_WHISKER, "top": 18, "group": 0.05}, training=_training(120, 30)

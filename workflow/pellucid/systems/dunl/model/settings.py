@@ -28,7 +28,7 @@ class Encoder(Block):
         "cost; unrolled: R layers, as published, R being a hidden regulariser",
     )
     event_cost: float | None = Field(
-        None, gt=0, description="pursuit: nats an event has to gain; none: 1.5 log(bins), for its time and its size"
+        None, gt=0, description="pursuit: nats an event has to gain; none: 1.5 log(bins of a trial), for its time and size"
     )
     tolerance: float = Field(1e-4, gt=0, description="converged: largest violation of the optimality conditions")
     layers: int = Field(100, ge=1, description="unrolled: R; published 100 (known events) to 1000")
@@ -39,7 +39,9 @@ class Encoder(Block):
     truncate: int | None = Field(None, ge=1, description="unrolled: only so many last layers carry gradients")
     group: float = Field(0.0, ge=0, description="weight of the l2 norm of codes over neurons recorded together")
     competition: list[list[float]] | None = Field(
-        None, description="unrolled: Q times its scale, (kernel, kernel); strong kernels suppress their competitors"
+        None,
+        description="unrolled: Q times its scale, (kernel, kernel) in alphabetical order; strong kernels suppress "
+        "their competitors",
     )
     top: int | None = Field(None, ge=1, description="unrolled and pursuit: most codes per kernel and trace")
     top_every: int = Field(10, ge=1, description="unrolled: layers between two selections of the largest codes")
@@ -89,7 +91,7 @@ class Settings(Block):
         "counts",
         description="counts: a binomial bin of N counts N times; published: once, so lambda depends on the bin",
     )
-    kernels: dict[str, Kernel] = Field(default={}, description="name -> kernel")
+    kernels: dict[str, Kernel] = Field(default={}, description="name -> kernel; kept in alphabetical order")
     lag_bins: int = Field(24, ge=2, description="length of a kernel, after `coarsen`")
     dictionary: Literal["shared", "neuron"] = Field("shared", description="one set of kernels, or one per neuron")
     baseline: Literal["trial", "pooled", "inferred", "zero"] = Field(
@@ -128,10 +130,14 @@ class Settings(Block):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_preset(cls, data: Any) -> Any:  # noqa: ANN401 - raw input, checked afterwards
-        if not isinstance(data, dict) or data.get("preset") not in PRESETS:
+    def _complete(cls, data: Any) -> Any:  # noqa: ANN401 - raw input, checked afterwards
+        """Put what the block says onto its preset, and kernels in the order of their names, as JSON keeps them."""
+        if not isinstance(data, dict):
             return data
-        return _merged(PRESETS[data["preset"]], data)
+        made = _merged(PRESETS[data["preset"]], data) if data.get("preset") in PRESETS else dict(data)
+        if isinstance(made.get("kernels"), dict):
+            made["kernels"] = dict(sorted(made["kernels"].items(), key=lambda item: str(item[0])))
+        return made
 
     @model_validator(mode="after")
     def _check(self) -> "Settings":

@@ -88,7 +88,8 @@ def inside(recorded: np.ndarray, lags: int) -> np.ndarray:
     start = np.arange(bins - lags + 1)
     first = np.argmax(recorded, axis=1)[:, None]
     stop = bins - np.argmax(recorded[:, ::-1], axis=1)[:, None]
-    return np.asarray((start >= first) & (start + lags <= stop) & recorded.any(axis=1)[:, None])
+    some = np.asarray(recorded.any(axis=1))[:, None]
+    return np.asarray((start >= first) & (start + lags <= stop) & some)
 
 
 def seen(valid: np.ndarray, start: np.ndarray, lags: int) -> np.ndarray:
