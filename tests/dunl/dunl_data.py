@@ -30,6 +30,7 @@ class Dataset:
     """Features of some recordings, and a way to fit models to them."""
 
     folder: Path
+    settings: FeatureSettings
     features: Features
 
     @property
@@ -99,7 +100,7 @@ def make(folder, recordings, preprocess):
         opened = store.open_store(folder / f"{name}.zarr", kind="recording")
         extract(opened, settings, folder / "features" / f"{name}.zarr")
     stores = {name: store.open_store(folder / "features" / f"{name}.zarr") for name in sorted(recordings)}
-    return Dataset(folder, Features(stores, collect(stores, settings).folds, {}))
+    return Dataset(folder, settings, Features(stores, collect(stores, settings).folds, {}))
 
 
 def two_kernels(folder, trials, seed=0, neurons=1, **preprocess):

@@ -28,7 +28,7 @@ class Encoder(Block):
         "cost; unrolled: R layers, as published, R being a hidden regulariser",
     )
     event_cost: float | None = Field(
-        None, gt=0, description="pursuit: nats an event has to gain; none: 1.5 log(bins of a trial), for its time and size"
+        None, gt=0, description="pursuit: nats an event has to gain; none: 1.5 log(bins), for its time and its size"
     )
     tolerance: float = Field(1e-4, gt=0, description="converged: largest violation of the optimality conditions")
     layers: int = Field(100, ge=1, description="unrolled: R; published 100 (known events) to 1000")
