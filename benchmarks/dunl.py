@@ -497,7 +497,7 @@ def print_known(run: Callable[..., Result]) -> None:
     """One training epoch with known events."""
     print(f"\nKNOWN EVENTS, one epoch of training (encode, gradient, Adam), float32, R = {LAYERS}")
     print(f"{'':38} {'s/epoch':>8} {'trials/s':>9} {'ratio':>6} {'(CPU)':>6} {'MB':>6}", end="  ")
-    print("codes (first batch)   gradient       KKT")
+    print("codes    of largest  gradient      KKT   (differences from the peer, first batch)")
     for name, trials in (("dopamine", 200), ("structured", 400), ("calcium", 100)):
         peer = run("known", name, "conv1d")
         for variant, label in KNOWN_VARIANTS.items():

@@ -275,6 +275,22 @@ def test_the_order_in_which_kernels_are_listed_changes_nothing(dunl_structured, 
     assert min(row["correlation"] for row in metrics["codes"]) > 0.9
 
 
+def test_events_that_a_model_was_told_are_no_detections(dunl_structured, tmp_path):
+    """One kernel at its known event, the other searched for: hits and misses are of the events of the other alone."""
+    shapes = true_kernels.normalised(np.array(true_kernels.LOCAL))
+    kernels = {"anywhere": {"code": "positive"}, "early": AT_EVENTS["early"]}
+    settings = {"kernels": kernels, "lag_bins": 16, "fixed": True, "encoder": {"solver": "pursuit", "top": 1}}
+    settings["given"] = {"early": shapes[0].tolist(), "anywhere": shapes[1].tolist()}
+    fit = fitted(dunl_structured.features, tmp_path, "main", **settings)
+    metrics, _ = evaluate(dunl_structured.features, [fit], SCORED, dunl_structured.truth)
+    rows = {
+        row["kernel"]: row for row in metrics["detection"] if row["detector"] == "codes" and row["tolerance_s"] == 0.1
+    }
+    assert set(rows) == {"kernel1", "any kernel"}
+    assert rows["any kernel"]["hit"] == rows["kernel1"]["hit"] > 0.8
+    assert rows["any kernel"]["false"] == rows["kernel1"]["false"] < 0.2
+
+
 def test_events_without_a_slot_are_counted_kernel_by_kernel(tmp_path):
     """One kernel at the cue, two at the reward: half of the cues too late for a kernel of eight bins, no reward."""
     onset = np.array([[10, 20], [27, ABSENT]] * 6)

@@ -99,7 +99,7 @@ def _truth_of(
     found = truth.of(part.traces, features, known, part.settings.lag_bins) if known else None
     if found is None:
         return None, None
-    estimated = np.median(part.kernels, axis=0)
+    estimated = part.typical
     matching = match(found.kernels, estimated)
     codes = np.full((len(part.traces), len(estimated)), np.nan)
     shapes = np.zeros((found.kernels.shape[1], len(estimated)))

@@ -11,6 +11,7 @@ from pellucid.errors import DataError
 from pellucid.systems.dunl.attribute import uncertainty
 from pellucid.systems.dunl.model import likelihood, working_set
 from pellucid.systems.dunl.model.encoder import Encoder, drive
+from pellucid.systems.dunl.model.kernels import learnt
 from pellucid.systems.dunl.model.predict import Predicted, predict
 from pellucid.systems.dunl.model.selection import best_restarts
 from pellucid.systems.dunl.model.settings import Settings
@@ -41,6 +42,11 @@ class Decomposition:
     sd: np.ndarray
     baseline: np.ndarray
     drive: np.ndarray
+
+    @property
+    def typical(self) -> np.ndarray:
+        """The kernels, (kernel, lag); their median over the neurons that training has seen, where each has its own."""
+        return np.asarray(np.median(learnt(self.fit.weights()), axis=0))
 
     def components(self, rows: np.ndarray) -> np.ndarray:
         """Return the share h_k * x_k of the drive, (trace, time, kernel), of some traces, index (trace,)."""

@@ -164,7 +164,7 @@ def limits(parts: Sequence[Decomposition], names: Sequence[str], true: np.ndarra
     true  (lag, kernel) simulated truth, to which principal angles are given, or None
     """
     part = parts[0]
-    kernels = np.median(part.kernels, axis=0).T
+    kernels = part.typical.T
     onset = _onsets(part, len(names))
     shared = [group for group in identifiability.shared_onset(onset)]
     specs = list(part.settings.kernels.values())
