@@ -137,8 +137,8 @@ def test_kernels_of_one_mouse_follow_reward_and_lick(tmp_path):
     found = features("lick_photometry", tmp_path, ["lick_m4"], split={"by": "block", "folds": 3})
     settings = model("lick_photometry")
     trained = fit(found, 0, 0, settings, tmp_path / "checkpoint")
-    assert list(settings.kernels) == ["reward", "lick"]
-    reward, lick = peaks(trained.weights["kernels"])
+    assert list(settings.kernels) == ["lick", "reward"]
+    lick, reward = peaks(trained.weights["kernels"])
     # 25 Hz: the mean over mice peaks at samples 53-55, 0.12-0.2 s after the lick; that of a reward is slower
     assert 2 <= lick <= 7
     assert reward > lick
