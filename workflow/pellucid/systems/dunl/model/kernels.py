@@ -53,6 +53,8 @@ def initial(
 ) -> np.ndarray:
     """Return kernels to begin with, (dictionary, kernel, lag).
 
+    Random kernels whose codes have one sign are turned to the side of the mean response to their events.
+
     kind       random, average, chunks or sinusoid
     traces     training traces; slots of their known events
     signs      (kernel,) -1 for kernels whose codes are negative: their averages are turned round
@@ -60,8 +62,8 @@ def initial(
     """
     _, count, lags = shape
     noise = generator.standard_normal((count, lags))
+    found = _averages(traces, slots, count, lags) * np.where(signs < 0, -1, 1)[:, None]
     if kind == "average":
-        found = _averages(traces, slots, count, lags) * np.where(signs < 0, -1, 1)[:, None]
         known = np.linalg.norm(found, axis=1) > 0
         found[known] /= np.linalg.norm(found[known], axis=1, keepdims=True)
         begun = np.where(known[:, None], found + JITTER * noise / np.sqrt(lags), noise)
@@ -75,7 +77,8 @@ def initial(
         from scipy.ndimage import gaussian_filter1d
 
         begun = gaussian_filter1d(begun, smoothing, axis=1, mode="nearest")
-    return np.broadcast_to(begun, shape).copy()
+    against = (kind == "random") & (signs != 0) & ((begun * found).sum(axis=1) < 0)  # all codes would be 0, and stay 0
+    return np.broadcast_to(np.where(against[:, None], -begun, begun), shape).copy()
 
 
 def given(begun: np.ndarray, values: Mapping[str, Sequence[float]], names: Sequence[str]) -> np.ndarray:
