@@ -154,8 +154,8 @@ def test_one_neuron_a_file_on_the_clock_of_the_session(tmp_path):
         "trials": {"around": "/events/odor_on", "window_s": [-1, 2.1]},
         "events": {
             "cue": {"at_s": 0, "when": cued},
-            "reward_cued": {"at_s": 1.5, "when": cued},
-            "reward_free": {"at_s": 0, "when": free},
+            "reward_cued": {"at_s": 1.5, "when": cued, "kind": "reward"},
+            "reward_free": {"at_s": 0, "when": free, "kind": "reward"},
         },
         "split": {"folds": 2},
     }
@@ -163,7 +163,12 @@ def test_one_neuron_a_file_on_the_clock_of_the_session(tmp_path):
     total = sum(data.features.group(name)["signal"].values.sum() for name in recordings)
     spikes = [loadmat(raw / f"neuron{k}.mat", simplify_cells=True)["responses"]["spike"] for k in (1, 2, 3)]
     assert total == sum(map(len, spikes))  # trials follow each other without a gap
-    kernels = {name: {"event": name} for name in settings["events"]}
+    group = data.features.group("n1")
+    assert group.attrs["events"] == '["cue", "reward"]'
+    first = np.nanmin(np.where(group["event_kind"].values == 1, group["onset"].values, np.nan), axis=1)
+    assert dict(zip(group["trial_type"].values, first))["1"] == pytest.approx(0.0)
+    assert dict(zip(group["trial_type"].values, first))["8"] == pytest.approx(1.5)
+    kernels = {"cue": {"event": "cue"}, "reward_1": {"event": "reward"}, "reward_2": {"event": "reward"}}
     fit = data.fit("main", 0, lag_bins=24, kernels=kernels, ridge=0.05, **QUICK)
     metrics, predictions = evaluate(data.features, [fit], SCORED, data.truth)
     assert metrics["headline"][0]["value"] > 0

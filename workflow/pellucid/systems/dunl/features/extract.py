@@ -78,7 +78,7 @@ def _attributes(settings: Settings, cut: trials.Cut, signal: np.ndarray) -> dict
         "kind": settings.kind,
         "bin_s": cut.bin_s,
         "most_counts": _most_counts(settings, signal),
-        "events": json.dumps(list(settings.events)),
+        "events": json.dumps(settings.kinds),
         "covariates": json.dumps({name: covariate.units for name, covariate in settings.covariates.items()}),
         "baseline_s": json.dumps(_baseline(settings, cut)),
     }

@@ -14,12 +14,13 @@ from pellucid.systems.dunl.features.trials import Cut
 def find(recording: xr.DataTree, settings: Settings, cut: Cut) -> tuple[np.ndarray, np.ndarray]:
     """Return onsets (trial, event), s, and their kinds (trial, event), int16; NaN and -1 where absent.
 
-    Kinds count the entries of `settings.events`. The events of a trial are in order of time; at least one slot.
+    Kinds are indices into `settings.kinds`. The events of a trial are in order of time; at least one slot.
     Raises DataError for a kind whose events all lie outside the trials.
     """
     parts = [_inside(_times(recording, event, cut, name), cut, name) for name, event in settings.events.items()]
     onset = np.concatenate([np.full((len(cut.source), 1), np.nan), *parts], axis=1)
-    kinds = np.concatenate([[-1], *(np.full(part.shape[1], kind) for kind, part in enumerate(parts))])
+    each = [settings.kinds.index(event.kind or name) for name, event in settings.events.items()]
+    kinds = np.concatenate([[-1], *(np.full(part.shape[1], kind) for kind, part in zip(each, parts))])
     order = np.argsort(onset, axis=1, kind="stable")  # NaN last
     onset = np.take_along_axis(onset, order, axis=1)
     slots = max(1, int(np.isfinite(onset).sum(axis=1).max()))

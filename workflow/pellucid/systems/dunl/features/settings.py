@@ -89,6 +89,9 @@ class Event(Block):
     when: Equals | None = Field(
         None, description="only events whose entry in this variable matches, or those of trials whose entry does"
     )
+    kind: Name | None = Field(
+        None, description="kind that kernels know it by, if other than its name: several entries may be of one kind"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> "Event":
@@ -217,6 +220,11 @@ class Settings(Block):
         None, description="window of the baseline; none: everything before the first event of a trial"
     )
     split: Split = Split()
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of events, each once."""
+        return list(dict.fromkeys(event.kind or name for name, event in self.events.items()))
 
     @model_validator(mode="after")
     def _check(self) -> "Settings":
