@@ -12,25 +12,10 @@ from pydantic import Field, ValidationError, create_model, field_validator
 from pellucid import readers, systems
 from pellucid.complaints import explain, nearest
 from pellucid.errors import ConfigError, MissingError
+from pellucid.public import Fetch
 from pellucid.settings import Block
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-
-
-class File(Block):
-    """One public file, known by its checksum."""
-
-    url: str = Field(pattern=r"^https?://", description="public address, at a fixed commit or version")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    mirror: str | None = Field(None, description="path below the folder PELLUCID_DATA, looked in first")
-
-
-class Fetch(Block):
-    """A set of public files that becomes data/raw/NAME."""
-
-    files: dict[str, File] = Field(min_length=1, description="file name -> where it is")
-    licence: str = Field(description="licence of the data, or that none is stated")
-    citation: str = Field(description="whom to cite")
 
 
 class Recording(Block):
