@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from pellucid.readers import odour_mat, ppd, trial_calcium, whisker_mat, whisker_segments
+from pellucid.readers import antolik, image_set, odour_mat, ppd, trial_calcium, whisker_mat, whisker_segments
 
 ONSETS = ("stimulus1_s", "stimulus7_s", "reward_s")
 UNITS = ("Dir17/Neuron2", "Dir1/Neuron1")
@@ -199,6 +199,57 @@ def segment_tree() -> xr.DataTree:
     return xr.DataTree.from_dict({"/behaviour": xr.Dataset(behaviour, attrs=attributes), "/spikes": xr.Dataset(spikes)})
 
 
+def region() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Return images and responses of training, and of test: 3 repeats."""
+    generator = np.random.default_rng(8)
+    train, test = (generator.integers(0, 256, (count, 4, 4)) * 1e-6 for count in (7, 5))
+    return (train, generator.gamma(1.0, size=(7, 2))), (test, generator.gamma(1.0, size=(3, 5, 2)))
+
+
+def save_region(name: str) -> Callable[[Path], None]:
+    return lambda folder: antolik.write(folder / name, 2, *region())
+
+
+def region_tree() -> xr.DataTree:
+    (train, single), (test, repeats) = region()
+    responses = np.full((3, 12, 2), np.nan)
+    responses[0, :7], responses[:, 7:] = single, repeats
+    images = np.concatenate([train, test]).astype(np.float32)
+    stimulus = {
+        "images": (("image", "height", "width"), images, {"units": "1"}),
+        "set": ("image", np.array(["train"] * 7 + ["test"] * 5, dtype=object)),
+    }
+    answers = {"responses": (("repeat", "image", "neuron"), responses, {"units": "1"})}
+    names = {"neuron": np.array(["region2_0", "region2_1"], dtype=object)}
+    return xr.DataTree.from_dict({"/stimulus": xr.Dataset(stimulus), "/responses": xr.Dataset(answers, names)})
+
+
+def pictures() -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return eleven binary images, more than one digit, and the responses of two neurons."""
+    generator = np.random.default_rng(9)
+    images = (generator.random((11, 6, 9)) < 0.3).astype(np.uint8)
+    return images, {"neu75": generator.normal(size=(11, 1)), "neu255": generator.normal(size=11)}
+
+
+def save_pictures(packed: bool) -> Callable[[Path], None]:
+    def save(folder: Path) -> None:
+        images, responses = pictures()
+        image_set.write(folder, images if packed else 255 * images, responses, name="pattern", packed=packed)
+
+    return save
+
+
+def pictures_tree() -> xr.DataTree:
+    images, responses = pictures()
+    values = np.stack([responses["neu255"], responses["neu75"][:, 0]], axis=-1)
+    stimulus = {"images": (("image", "height", "width"), images, {"units": "1", "white": 1})}
+    answers = {"responses": (("repeat", "image", "neuron"), values[None], {"units": "dF/F"})}
+    names = {"neuron": np.array(["neu255", "first"], dtype=object)}
+    return xr.DataTree.from_dict({"/stimulus": xr.Dataset(stimulus), "/responses": xr.Dataset(answers, names)})
+
+
+PICTURES = {"images": "pattern", "binary": True, "responses": "neu*", "neurons": {"neu75": "first"}, "units": "dF/F"}
+
 FIXED = {
     "ppd": Fixed(
         "ppd",
@@ -218,4 +269,8 @@ FIXED = {
     ),
     "odour": Fixed("odour_mat", save_odours, odour_tree, "cortex.mat", {"experiment": 1, "start_s": -4.0}),
     "segments": Fixed("whisker_segments", save_segments, segment_tree, "cell.mat", {"segment": 1}),
+    "region": Fixed("antolik", save_region("."), region_tree, "Data/region2/raw_validation_set.npy", {"region": 2}),
+    "region-zip": Fixed("antolik", save_region("data.zip"), region_tree, "data.zip", {"region": 2}),
+    "images-png": Fixed("image_set", save_pictures(False), pictures_tree, "pattern/11.png", PICTURES),
+    "images-npz": Fixed("image_set", save_pictures(True), pictures_tree, "pattern.npz", PICTURES),
 }

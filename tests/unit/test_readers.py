@@ -183,7 +183,8 @@ def test_store_holds_the_same(name, tmp_path):
     store.write(tmp_path / "x.zarr", read(name, tmp_path / "raw"))
     found = store.open_store(tmp_path / "x.zarr").load()
     for path, array in schema.data_variables(saved(name)):
-        assert found[path].dtype == array.dtype
+        text = array.dtype.kind == "O"  # strings are StringDType in a store
+        assert found[path].dtype == (np.dtypes.StringDType() if text else array.dtype)
         np.testing.assert_array_equal(found[path].values, array.values)
         assert found[path].attrs == array.attrs
 

@@ -14,8 +14,10 @@ from pellucid.errors import ConfigError
 from pellucid.settings import Block
 
 READERS = {
+    "antolik": "pellucid.readers.antolik",
     "binary": "pellucid.readers.binary",
     "csv": "pellucid.readers.csv",
+    "image_set": "pellucid.readers.image_set",
     "matlab": "pellucid.readers.matlab",
     "numpy": "pellucid.readers.numpy",
     "odour_mat": "pellucid.readers.odour_mat",

@@ -142,7 +142,7 @@ def _fit(array: Array, dims: Sequence[str], order: Sequence[str], label: str) ->
 
     keep = _kept_axes(array.shape, dims, label)
     index = tuple(slice(None) if axis in keep else 0 for axis in range(len(array.shape)))
-    if isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
+    if isinstance(array, np.ndarray) and (not isinstance(array, np.memmap) or array.dtype.kind in "US"):
         return _plain(array[index], label)
     return _lazy(array, keep, dims, order)[index]
 
