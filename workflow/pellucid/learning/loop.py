@@ -52,6 +52,8 @@ def train(
         epoch = len(state.history)
         started = time.perf_counter()
         rate = _rate(state.history, schedule)
+        if schedule.rollback and epoch and rate < state.history[-1]["rate"]:
+            network.load_state_dict(state.best)
         training = _epoch(network, optimiser, loss, schedule, np.random.SeedSequence([seed, epoch]), rate, project)
         network.eval()
         with torch.inference_mode():
@@ -159,20 +161,30 @@ def _epoch(
     return float(total) / schedule.steps
 
 
-def _rate(history: History, schedule: Schedule) -> float:
-    """Return the learning rate after a history: multiplied by `factor` at every plateau of `patience` epochs."""
-    rate, best, waited = schedule.rate, math.inf, 0
-    for row in history:
+def _plateaus(history: History, schedule: Schedule) -> int:
+    """Return how often validation did not improve for `patience` epochs in a row, after the first `burn_in`."""
+    plateaus, best, waited = 0, math.inf, 0
+    for epoch, row in enumerate(history):
         if row["validation"] < best - schedule.improvement:
             best, waited = row["validation"], 0
-        else:
+        elif epoch >= schedule.burn_in:
             waited += 1
         if waited >= schedule.patience:
-            rate, waited = rate * schedule.factor, 0
+            plateaus, waited = plateaus + 1, 0
+    return plateaus
+
+
+def _rate(history: History, schedule: Schedule) -> float:
+    """Return the learning rate after a history: multiplied by `factor` at every plateau."""
+    rate = schedule.rate
+    for _ in range(_plateaus(history, schedule)):
+        rate *= schedule.factor
     return rate
 
 
 def _exhausted(history: History, schedule: Schedule) -> bool:
+    if schedule.plateaus is not None and _plateaus(history, schedule) >= schedule.plateaus:
+        return True
     if schedule.stop_after is None or not history:
         return False
     losses = [row["validation"] for row in history]

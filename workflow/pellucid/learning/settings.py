@@ -17,6 +17,9 @@ class Schedule(Block):
     factor: float = Field(0.2, gt=0, lt=1, description="the rate is multiplied by it on a plateau of validation loss")
     patience: int = Field(3, ge=1, description="epochs without improvement that make a plateau")
     improvement: float = Field(1e-4, ge=0, description="smallest decrease of validation loss that counts")
+    burn_in: int = Field(0, ge=0, description="first epochs, which make no plateau")
+    plateaus: int | None = Field(None, ge=1, description="stop at this plateau; none: never")
+    rollback: bool = Field(False, description="go back to the best weights at each plateau")
     stop_after: int | None = Field(None, ge=1, description="stop after so many epochs without improvement; none: never")
     amsgrad: bool = True
     epsilon: float = Field(1e-7, gt=0, description="Adam's epsilon; 1e-7 is the default of the published code")
