@@ -24,6 +24,7 @@ from pellucid.settings import Block
 SYSTEMS = {
     "deepinsight": "pellucid.systems.deepinsight",
     "dunl": "pellucid.systems.dunl",
+    "whatwhere": "pellucid.systems.whatwhere",
 }
 
 Part = Literal["simulate", "features", "model", "attribute", "figures"]

@@ -1,0 +1,1 @@
+"""From a recording to static images of one size, responses to them, and the folds."""

@@ -1,0 +1,1 @@
+"""The network: shared core, readout, output; comparators; fitting and scores."""
