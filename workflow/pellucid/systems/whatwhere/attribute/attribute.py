@@ -38,7 +38,7 @@ def attribute(
     weights = what.group(found)
     silent = _silent(features, found)
     codes = weights["weight"].values.astype(float)
-    kinds = bars.group(found, codes, silent, settings, None if known is None else known.kind)
+    kinds = bars.group(found, codes, silent, settings, None if known is None else 2 * known.kind + (known.sign < 0))
     clusters = json.loads(kinds.attrs["chosen"])[0]
     made: dict[str, xr.Dataset] = {
         "/where": where.group(found, place),

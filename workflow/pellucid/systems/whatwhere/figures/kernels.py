@@ -39,7 +39,7 @@ def kernels(results: Results, settings: Settings, folder: Path) -> None:
     rows = {model: _first(own, settings.kernels) for model, own in found.items()}
     columns = max([len(own) for own in rows.values()] + [0 if truth is None else min(len(truth), settings.kernels)])
     lines = len(rows) + (truth is not None)
-    high, wide = next(one.values.shape[1:] for own in rows.values() for one in own)
+    high, wide = next((one.values.shape[1:] for own in rows.values() for one in own), (1, 1))
     size = 0.3 + 0.7 * min(1.6, max(0.5, high / wide))
     made, axes = style.figure(lines, columns, width=max(3.6, 1.3 + 0.78 * columns), height=0.25 + size * lines)
     table: list[dict[str, Any]] = []
@@ -156,7 +156,7 @@ def _caption(
     results: Results, found: dict[str, list[Kernel]], rows: dict[str, list[Kernel]], truth: np.ndarray | None
 ) -> str:
     total, drawn = sum(map(len, found.values())), sum(map(len, rows.values()))
-    several = next(iter(found.values()))[0].values.shape[0] if any(found.values()) else 1
+    several = next((one.values.shape[0] for own in found.values() for one in own), 1)
     text = (
         f"First-layer kernels, {drawn} of {total} learned by {len(rows)} of {len(available(results))} models"
         + (" (the shown one and the first others)" if len(rows) < len(available(results)) else "")

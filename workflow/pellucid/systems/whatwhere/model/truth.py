@@ -18,6 +18,7 @@ class Truth:
     response  recording -> noise-free responses (image, neuron)
     position  (neuron, 2) row and column of the receptive fields in px of the processed image, NaN where unknown
     kind      (neuron,) number of each neuron's type; types of different recordings are different
+    sign      (neuron,) -1 for a receptive field that is its type's with the sign flipped, else 1
     filters   (neuron, height, width) linear receptive fields in the recorded pixels, or None
     kernels   (kernel, height, width), or None
     """
@@ -25,6 +26,7 @@ class Truth:
     response: dict[str, np.ndarray]
     position: np.ndarray
     kind: np.ndarray
+    sign: np.ndarray
     filters: np.ndarray | None
     kernels: np.ndarray | None
 
@@ -57,9 +59,14 @@ def of(features: Features, truth: Mapping[str, xr.DataTree]) -> Truth | None:
         response={name: group["response"].values for name, group in groups.items()},
         position=np.concatenate([_position(groups[name], own[name]) for name in names]),
         kind=np.concatenate(kinds),
+        sign=np.concatenate([_sign(group) for group in groups.values()]),
         filters=np.concatenate([group["filter"].values for group in groups.values()]) if filters else None,
         kernels=np.concatenate(kernels) if len(kernels) == len(names) else None,
     )
+
+
+def _sign(group: xr.Dataset) -> np.ndarray:
+    return group["sign"].values.astype(int) if "sign" in group else np.ones(group.sizes["neuron"], int)
 
 
 def _kernels(tree: xr.DataTree) -> np.ndarray:
