@@ -510,7 +510,7 @@ def test_null_is_a_named_model_or_the_network_untrained(tmp_path):
     data, made, truth = recorded()
     wrong = planted([0, 1] * 4, [(0, 0)] * 8)
     fits = [saved(tmp_path, made), saved(tmp_path, wrong, model="permuted")]
-    named = attribute(data, fits, Settings.model_validate(FEW | {"null": "permuted"}), truth)["null"]
+    named = attribute(data, fits, Settings.model_validate(FEW | {"null_model": "permuted"}), truth)["null"]
     assert named.attrs["source"] == "permuted"
     assert (named["confidence"].values == 1).all()
     expected = where.distance(np.array([OFFSET] * 8), data.first()[["row", "column"]].to_array().values.T)
@@ -530,5 +530,5 @@ def test_models_without_where_and_what_are_refused(tmp_path):
     nothing = saved(tmp_path, made, choice=np.full(8, -1))
     with pytest.raises(DataError, match="mean response"):
         attribute(data, [nothing], Settings(), {})
-    with pytest.raises(DataError, match=r"attribute\.null"):
+    with pytest.raises(DataError, match=r"attribute\.null_model"):
         attribute(data, fits, Settings(model="good", null="other"), {})

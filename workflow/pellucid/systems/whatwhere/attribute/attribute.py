@@ -28,10 +28,10 @@ def attribute(
 
     truth  simulated truth by the name of its raw folder, against which positions and types are scored
     Fields, faithfulness and null are of the best seed of the first fold. Raises DataError if `settings.model` or
-    `settings.null` is not a network with masks or positions and feature weights.
+    `settings.null_model` is not a network with masks or positions and feature weights.
     """
     found = grid(features, fits, settings.model)
-    named = None if settings.null is None else grid(features, fits, settings.null, where="attribute.null")
+    named = None if settings.null_model is None else grid(features, fits, settings.null_model, where="attribute.null_model")
     known = simulated.of(features, truth) if truth else None
     place = None if known is None else known.position
     shown = _shown(features, found.best_of(found.folds[0]))

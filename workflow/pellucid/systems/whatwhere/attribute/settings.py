@@ -11,7 +11,7 @@ class Settings(Block):
     model: str = Field(
         "main", description="network of `fit.models` that is explained; in each fold its best seed by validation loss"
     )
-    null: str | None = Field(
+    null_model: str | None = Field(
         None,
         description="network of `fit.models` that positions and types are compared with, e.g. one with `permute`; "
         "none: the same network untrained, begun without data",
