@@ -531,4 +531,4 @@ def test_models_without_where_and_what_are_refused(tmp_path):
     with pytest.raises(DataError, match="mean response"):
         attribute(data, [nothing], Settings(), {})
     with pytest.raises(DataError, match=r"attribute\.null_model"):
-        attribute(data, fits, Settings(model="good", null="other"), {})
+        attribute(data, fits, Settings(model="good", null_model="other"), {})

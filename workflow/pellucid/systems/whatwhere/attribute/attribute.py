@@ -31,7 +31,8 @@ def attribute(
     `settings.null_model` is not a network with masks or positions and feature weights.
     """
     found = grid(features, fits, settings.model)
-    named = None if settings.null_model is None else grid(features, fits, settings.null_model, where="attribute.null_model")
+    null_model = settings.null_model
+    named = None if null_model is None else grid(features, fits, null_model, where="attribute.null_model")
     known = simulated.of(features, truth) if truth else None
     place = None if known is None else known.position
     shown = _shown(features, found.best_of(found.folds[0]))
