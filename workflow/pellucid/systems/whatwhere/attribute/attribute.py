@@ -39,7 +39,7 @@ def attribute(
     weights = what.group(found)
     silent = _silent(features, found)
     codes = weights["weight"].values.astype(float)
-    kinds = bars.group(found, codes, silent, settings, None if known is None else 2 * known.kind + (known.sign < 0))
+    kinds = bars.group(found, codes, silent, settings, None if known is None else _true_types(known))
     clusters = json.loads(kinds.attrs["chosen"])[0]
     made: dict[str, xr.Dataset] = {
         "/where": where.group(found, place),
@@ -60,6 +60,11 @@ def _shown(features: Features, fitted: Fitted) -> Shown:
     data = dataset.load(features, fitted.fit.fold, ("train", "test"), fitted.settings.recordings)
     mean = data.images[data.rows["train"]].mean(0, dtype=np.float64).astype(np.float32)
     return Shown(fitted, data, mean)
+
+
+def _true_types(known: simulated.Truth) -> np.ndarray:
+    """Return the number of each neuron's true type, (neuron,): ON and OFF cells of one type are two."""
+    return np.unique(2 * known.kind + (known.sign < 0), return_inverse=True)[1]
 
 
 def _silent(features: Features, found: Grid) -> np.ndarray:
