@@ -1,6 +1,7 @@
 """Fitting and scoring a small simulated population, from raw files to recovery."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,31 @@ def test_equal_seeds_give_equal_bytes_and_others_other_images(folder):
     assert not np.array_equal(drawn[0].train, drawn[2].train)
     assert not np.array_equal(drawn[0].neurons, drawn[2].neurons)
     assert (len(drawn[0].train), len(drawn[0].validation)) == (320, 80)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("readout", ["factorised", "gaussian"])
+def test_an_interrupted_fit_goes_on_as_if_it_had_not_been(folder, readout, monkeypatch):
+    penalties = [{"weight_l1": 0.01}, {"weight_l1": 0.1}]
+    few = {"preset": "fig3", "readout": {"kind": readout}, "penalties": penalties, "images": 300}
+    few["training"] = {**QUICK, "epochs": 3, "steps": 5}
+    whole = _fit(folder, "whole", **few)
+    shutil.rmtree(fit.CHECKPOINTS)
+    record, calls = loop._State.record, []
+
+    def interrupted(self, row):
+        record(self, row)
+        calls.append(row)
+        if len(calls) == 5:  # in the second candidate
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._State, "record", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _fit(folder, "resumed", **few)
+    resumed = _fit(folder, "resumed", **few)
+    for name in ("weights.safetensors", "history.csv"):
+        assert (resumed / name).read_bytes() == (whole / name).read_bytes()
 
 
 @pytest.mark.slow
