@@ -28,7 +28,7 @@ import yaml
 from torch import Tensor
 from torch.nn import functional
 
-from pellucid import config, store
+from pellucid import config, schema, store
 from pellucid.artifacts import Features
 from pellucid.learning import loop
 from pellucid.learning.settings import Device
@@ -192,8 +192,8 @@ def readout_job(neurons: int, repeats: int) -> Result:
         return z.flatten(1) @ full.flatten(1).T
 
     result: Result = {
-        "einsum": median(lambda: readout(z).square().sum().backward(), repeats),
-        "written out": median(lambda: written_out(z).square().sum().backward(), repeats),
+        "einsum": median(lambda: backwards(readout(z)), repeats),
+        "written out": median(lambda: backwards(written_out(z)), repeats),
     }
     for precision in (torch.float32, torch.float64):
         readout.to(precision)
@@ -201,6 +201,11 @@ def readout_job(neurons: int, repeats: int) -> Result:
             ours, naive = readout(z.to(precision)), written_out(z.to(precision))
         result[str(precision)] = float((ours - naive).abs().max() / naive.abs().max())
     return result
+
+
+def backwards(activation: Tensor) -> None:
+    """Differentiate a sum of squares."""
+    activation.square().sum().backward()  # type: ignore[no-untyped-call]
 
 
 def fit_job(quick: bool) -> Result:
@@ -237,14 +242,15 @@ def simulated(folder: Path, recording: dict[str, Any], preprocessing: dict[str, 
     convert.convert(name, {**recording, "raw": str(raw)}, [raw], folder / f"{name}.zarr")
     preprocess.preprocess("whatwhere", preprocessing, folder / f"{name}.zarr", stores)
     preprocess.collect_features("whatwhere", preprocessing, [stores], folder / "features.json")
-    truth = store.open_store(raw / "truth.zarr")["truth"]["response"].values
+    truth = schema.group(store.open_store(raw / "truth.zarr"), "truth", "truth")["response"].values
     return Features.load(folder / "features.json"), truth
 
 
 def predicted(weights: Any, settings: Settings, images: np.ndarray) -> np.ndarray:  # noqa: ANN401 - name -> array
     """Return what a fit predicts, (image, neuron); images (image, channel, height, width), standardised."""
     if settings.kind == "ridge":
-        return np.tensordot(images, weights["filters"], ([1, 2, 3], [1, 2, 3])) + weights["intercept"]
+        filtered = np.tensordot(images, weights["filters"], ([1, 2, 3], [1, 2, 3]))
+        return np.asarray(filtered + weights["intercept"])
     network = Network(settings, images.shape[1:], Start.blank(len(weights["neurons"])))
     loop.load(network, {key[2:]: value for key, value in weights.items() if key.startswith("0.")})
     return training.in_batches(network, images, 512, torch.device("cpu"))

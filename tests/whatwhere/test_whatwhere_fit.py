@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from whatwhere_layout import layout
 
 from pellucid import config, store
 from pellucid.artifacts import Features, load_fits, open_truth
@@ -21,18 +22,6 @@ from pellucid.systems.whatwhere.model.restore import restore
 from pellucid.systems.whatwhere.model.settings import Settings
 from pellucid.systems.whatwhere.model.training import Batches
 
-READER = {
-    "groups": {
-        "stimulus": {"variables": {"images": {"dims": ["image", "height", "width"]}, "set": {"dims": ["image"]}}},
-        "responses": {
-            "variables": {
-                "responses": {"dims": ["repeat", "image", "neuron"]},
-                "row": {"dims": ["neuron"], "units": "px"},
-                "column": {"dims": ["neuron"], "units": "px"},
-            }
-        },
-    }
-}
 FEATURES = {
     "set": "/stimulus/set",
     "row": "/responses/row",
@@ -53,7 +42,13 @@ def folder(tmp_path_factory):
         options = {"neurons": neurons, "images": 900, "test_images": 300, "size_px": [40, 44], "off_share": 0.5}
         raw = path / "data" / "raw" / name
         simulate.simulate("whatwhere", seed, options, raw)
-        block = {"dataset": "d", "subject": "s", "raw": str(raw), "reader": "numpy", "options": READER}
+        block = {
+            "dataset": "d",
+            "subject": "s",
+            "raw": str(raw),
+            "reader": "numpy",
+            "options": layout("height", "width"),
+        }
         convert.convert(name, block, [raw], path / f"{name}.zarr")
         stores.append(path / "features" / f"{name}.zarr")
         preprocess.preprocess("whatwhere", FEATURES, path / f"{name}.zarr", stores[-1])

@@ -3,24 +3,11 @@
 from pathlib import Path
 
 import pytest
+from whatwhere_layout import layout
 
 from pellucid import store
 from pellucid.stages import attribute, convert, evaluate, figures, fit, preprocess, simulate
 
-COLOUR = {
-    "groups": {
-        "stimulus": {
-            "variables": {"images": {"dims": ["image", "feature", "height", "width"]}, "set": {"dims": ["image"]}}
-        },
-        "responses": {
-            "variables": {
-                "responses": {"dims": ["repeat", "image", "neuron"]},
-                "row": {"dims": ["neuron"], "units": "px"},
-                "column": {"dims": ["neuron"], "units": "px"},
-            }
-        },
-    }
-}
 FEATURES = {
     "set": "/stimulus/set",
     "row": "/responses/row",
@@ -59,7 +46,8 @@ def test_raw_files_become_figures(tmp_path, monkeypatch):
         "size_px": [38, 42],
     }
     simulate.simulate("whatwhere", 0, options, raw)
-    block = {"dataset": "small", "subject": "s", "raw": str(raw), "reader": "numpy", "options": COLOUR}
+    options = layout("feature", "height", "width")
+    block = {"dataset": "small", "subject": "s", "raw": str(raw), "reader": "numpy", "options": options}
     convert.convert("small", block, [raw], Path("small.zarr"))
     stores = [base / "features" / "small.zarr"]
     preprocess.preprocess("whatwhere", FEATURES, Path("small.zarr"), stores[0])

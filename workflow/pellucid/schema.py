@@ -60,6 +60,28 @@ def group(tree: xr.DataTree, path: str, where: str = "store") -> xr.Dataset:
     return found.to_dataset()
 
 
+def variable(recording: xr.DataTree, path: str) -> tuple[xr.Dataset, xr.DataArray]:
+    """Return a variable or coordinate named /group/variable, not yet read, and its group.
+
+    Raises MissingError, naming what there is.
+    """
+    where, _, name = path.rpartition("/")
+    for found in recording.subtree:
+        if found.path == where and name in found.dataset.variables:
+            return found.to_dataset(), found.dataset[name]
+    known = [
+        f"{found.path.rstrip('/')}/{name}"
+        for found in recording.subtree
+        for name in sorted(map(str, found.dataset.variables))
+    ]
+    raise MissingError(
+        f"recording {recording.attrs.get('recording', '')}, {path}",
+        expected=f"one of {', '.join(known)}",
+        found=f"no {path}",
+        remedy="Correct the path in `preprocess`, or the reader's options.",
+    )
+
+
 def sample_times(group: xr.Dataset, start: int = 0, stop: int | None = None) -> np.ndarray:
     """Return the times of samples [start, stop) of a group, shape (time,), in seconds on the recording's clock."""
     stop = group.sizes["time"] if stop is None else stop

@@ -9,7 +9,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from pellucid import schema, store
-from pellucid.errors import DataError, MissingError
+from pellucid.errors import DataError
 from pellucid.preprocess import behaviour
 from pellucid.systems.deepinsight.features.settings import Settings, Target
 
@@ -22,7 +22,7 @@ def extract(recording: xr.DataTree, settings: Settings, output: Path) -> None:
     Bounded memory: the signal is read, transformed and written in segments, whatever its length.
     Raises MissingError or DataError naming the variable, and leaves nothing half-written.
     """
-    group, signal = _variable(recording, settings.signal)
+    group, signal = schema.variable(recording, settings.signal)
     kept = _good_channels(signal, settings)
     times, frequencies, attributes = _clock(group, signal, settings)
     template = xr.Dataset(
@@ -105,7 +105,7 @@ def _behaviour(recording: xr.DataTree, settings: Settings, times: np.ndarray) ->
         position = _on_rows(recording, settings.laps.source, times)[:, 0]
         variables["group"] = ("time", behaviour.laps(position, settings.laps.period), {"units": "1"})
     if settings.spikes is not None:
-        group, spikes = _variable(recording, settings.spikes)
+        group, spikes = schema.variable(recording, settings.spikes)
         if len(spikes) != len(times) or not np.allclose(schema.sample_times(group), times):
             raise DataError(
                 settings.spikes,
@@ -120,7 +120,7 @@ def _behaviour(recording: xr.DataTree, settings: Settings, times: np.ndarray) ->
 def _target(recording: xr.DataTree, target: Target, times: np.ndarray) -> np.ndarray:
     if target.kind != "circular":
         return target.scale * _on_rows(recording, target.source, times, angular=target.kind == "angle")
-    group, variable = _variable(recording, target.source)
+    group, variable = schema.variable(recording, target.source)
     values = target.scale * np.asarray(variable.values, float).reshape(len(variable))
     encoded = behaviour.circular(values, target.period)
     return behaviour.resample(schema.sample_times(group), encoded, times)
@@ -138,27 +138,13 @@ def _labels(recording: xr.DataTree, name: str, target: Target, count: int) -> li
         return [f"{name}_sin", f"{name}_cos"]
     if count == 1:
         return [name]
-    known = _variable(recording, target.source)[1].coords.get("output")
+    known = schema.variable(recording, target.source)[1].coords.get("output")
     return [f"{name}_{i}" for i in range(count)] if known is None else [str(label) for label in known.values]
 
 
 def _on_rows(recording: xr.DataTree, source: str, times: np.ndarray, *, angular: bool = False) -> np.ndarray:
-    group, variable = _variable(recording, source)
+    group, variable = schema.variable(recording, source)
     return behaviour.resample(schema.sample_times(group), variable.values, times, angular=angular)
-
-
-def _variable(recording: xr.DataTree, path: str) -> tuple[xr.Dataset, xr.DataArray]:
-    known = [name for name, _ in schema.data_variables(recording)]
-    if path not in known:
-        raise MissingError(
-            f"recording {recording.attrs.get('recording', '')}, {path}",
-            expected=f"one of {', '.join(known)}",
-            found=f"no {path}",
-            remedy="Correct the path in `preprocess`, or the reader's options.",
-        )
-    where, _, name = path.rpartition("/")
-    group = schema.group(recording, where)
-    return group, group[name]
 
 
 def _rate(group: xr.Dataset, settings: Settings) -> float:

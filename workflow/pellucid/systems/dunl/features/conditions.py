@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import xarray as xr
 
+from pellucid import schema
 from pellucid.errors import DataError
 from pellucid.systems.dunl.features import onsets, variables
 from pellucid.systems.dunl.features.settings import Settings
@@ -18,7 +19,7 @@ def trial_types(recording: xr.DataTree, settings: Settings, cut: Cut) -> np.ndar
     """Return the label of each trial as text, shape (trial,)."""
     if settings.trial_type is None:
         return np.full(len(cut.source), ALL, object)
-    found = variables.variable(recording, settings.trial_type)[1]
+    found = schema.variable(recording, settings.trial_type)[1]
     return cut.each(found, variables.labels(found.values), settings.trial_type)
 
 
@@ -33,7 +34,7 @@ def covariates(
     values: dict[str, np.ndarray] = {}
     infinite: dict[str, int] = {}
     for name, covariate in settings.covariates.items():
-        found = variables.variable(recording, covariate.source)[1]
+        found = schema.variable(recording, covariate.source)[1]
         if covariate.map is not None:
             known = covariate.map
             mapped = [known.get(label, np.nan) for label in variables.labels(found.values).ravel()]

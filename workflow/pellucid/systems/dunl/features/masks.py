@@ -31,7 +31,7 @@ def tracks(recording: xr.DataTree, source: str, cut: Cut, setting: str) -> tuple
     left     (track, trial, time) left edges of the bins of each track's own trials, s
     Raises MissingError, or DataError for other axes.
     """
-    group, found = variables.variable(recording, source)
+    group, found = schema.variable(recording, source)
     values = np.asarray(variables.numbers(found, source), float)
     if cut.windows is not None and found.dims == ("time",):
         return schema.sample_times(group), values[None], (cut.time + cut.zero_s[:, None])[None]

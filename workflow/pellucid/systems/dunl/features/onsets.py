@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from pellucid import schema
 from pellucid.errors import DataError
 from pellucid.preprocess import events
 from pellucid.preprocess.spikes import EDGE
@@ -39,7 +40,7 @@ def _times(recording: xr.DataTree, event: Event, cut: Cut, name: str) -> np.ndar
     if event.source is None:
         times = np.full((len(cut.source), 1), np.nan if event.at_s is None else event.at_s)
         return _only(times, recording, event.when, cut)
-    found = variables.variable(recording, event.source)[1]
+    found = schema.variable(recording, event.source)[1]
     times = variables.seconds(recording, event.source) * (-1 if event.backwards else 1) + event.offset_s
     entries = event.when is not None and _same_entries(recording, event.source, event.when.source)
     if event.when is not None and entries:
@@ -60,7 +61,7 @@ def _only(times: np.ndarray, recording: xr.DataTree, when: Equals | None, cut: C
 
 def _same_entries(recording: xr.DataTree, one: str, other: str) -> bool:
     """Return whether two variables have the same axes of one group, so that their entries belong together."""
-    first, second = (variables.variable(recording, path)[1] for path in (one, other))
+    first, second = (schema.variable(recording, path)[1] for path in (one, other))
     return one.rpartition("/")[0] == other.rpartition("/")[0] and first.dims == second.dims
 
 

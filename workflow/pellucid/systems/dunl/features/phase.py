@@ -3,9 +3,10 @@
 import numpy as np
 import xarray as xr
 
+from pellucid import schema
 from pellucid.errors import DataError
 from pellucid.preprocess.behaviour import wrap
-from pellucid.systems.dunl.features import masks, variables
+from pellucid.systems.dunl.features import masks
 from pellucid.systems.dunl.features.settings import Phase
 from pellucid.systems.dunl.features.trials import Cut
 
@@ -22,7 +23,7 @@ def at_bins(recording: xr.DataTree, settings: Phase, cut: Cut) -> np.ndarray:
     Raises MissingError, or DataError for other axes, for degrees with the period of radians, or if nothing is tracked.
     """
     where = f"phase, {settings.source}"
-    units = str(variables.variable(recording, settings.source)[1].attrs.get("units", "1"))
+    units = str(schema.variable(recording, settings.source)[1].attrs.get("units", "1"))
     if units.startswith("deg") and np.isclose(settings.period, RADIANS):
         raise DataError(
             where,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
+from pellucid import schema
 from pellucid.errors import DataError
 from pellucid.preprocess import events, spikes
 from pellucid.systems.dunl.features import signals, variables
@@ -69,7 +70,7 @@ def cut(recording: xr.DataTree, settings: Settings) -> Cut:
 
     Raises MissingError or DataError naming the variable.
     """
-    group, found = variables.variable(recording, settings.source)
+    group, found = schema.variable(recording, settings.source)
     kinds = {("trial", "time"): _given, ("time",): _continuous, ("spike",): _spikes}
     make = next((make for axes, make in kinds.items() if found.dims[: len(axes)] == axes), None)
     if make is None:
@@ -221,7 +222,7 @@ def _windows(
 
 def _references(recording: xr.DataTree, path: str) -> tuple[np.ndarray, str]:
     """Return the times that trials are cut around, s, and their axis."""
-    found = variables.variable(recording, path)[1]
+    found = schema.variable(recording, path)[1]
     if found.ndim != 1:
         raise DataError(
             f"trials.around, {path}",

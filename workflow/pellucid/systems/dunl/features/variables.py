@@ -5,27 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from pellucid.errors import DataError, MissingError
+from pellucid import schema
+from pellucid.errors import DataError
 from pellucid.systems.dunl.features.settings import Equals, text
-
-
-def variable(recording: xr.DataTree, path: str) -> tuple[xr.Dataset, xr.DataArray]:
-    """Return a variable or coordinate and its group, not yet read. Raises MissingError, naming what there is."""
-    where, _, name = path.rpartition("/")
-    for group in recording.subtree:
-        if group.path == where and name in group.dataset.variables:
-            return group.to_dataset(), group.dataset[name]
-    known = [
-        f"{group.path.rstrip('/')}/{name}"
-        for group in recording.subtree
-        for name in sorted(map(str, group.dataset.variables))
-    ]
-    raise MissingError(
-        f"recording {recording.attrs.get('recording', '')}, {path}",
-        expected=f"one of {', '.join(known)}",
-        found=f"no {path}",
-        remedy="Correct the path in `preprocess`, or the reader's options.",
-    )
 
 
 def numbers(found: xr.DataArray, where: str) -> np.ndarray:
@@ -39,7 +21,7 @@ def numbers(found: xr.DataArray, where: str) -> np.ndarray:
 
 def seconds(recording: xr.DataTree, path: str) -> np.ndarray:
     """Return times in s, NaN where absent, in the shape of the variable. Raises DataError for other units."""
-    found = variable(recording, path)[1]
+    found = schema.variable(recording, path)[1]
     units = str(found.attrs.get("units", "1"))
     if units not in ("s", "1"):
         raise DataError(
@@ -59,7 +41,7 @@ def labels(values: np.ndarray) -> np.ndarray:
 
 def matches(recording: xr.DataTree, wanted: Equals) -> tuple[xr.DataArray, np.ndarray]:
     """Return a variable, and where it has one of the values wanted."""
-    found = variable(recording, wanted.source)[1]
+    found = schema.variable(recording, wanted.source)[1]
     return found, np.isin(labels(found.values).astype(str), wanted.equals)
 
 

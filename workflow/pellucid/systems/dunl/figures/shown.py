@@ -11,7 +11,6 @@ from matplotlib.colors import to_hex
 
 from pellucid import schema
 from pellucid.artifacts import Fit, Results
-from pellucid.errors import DataError
 from pellucid.plotting import style
 from pellucid.systems.dunl.figures.settings import Settings
 
@@ -38,26 +37,6 @@ class Codes:
     trial_type: np.ndarray
     covariates: dict[str, np.ndarray]
     neurons: tuple[str, ...]
-
-
-def check(results: Results, settings: Settings) -> None:
-    """Raise DataError unless the model of the settings was fitted and is the one that was attributed."""
-    fitted = list(dict.fromkeys(fit.model for fit in results.fits))
-    if settings.model not in fitted:
-        raise DataError(
-            f"{results.analysis}, figures.model",
-            expected=f"one of the fitted models {', '.join(fitted)}",
-            found=repr(settings.model),
-            remedy="Correct `model` in the block `figures`.",
-        )
-    explained = results.attribution.attrs.get("model", settings.model)
-    if explained != settings.model:
-        raise DataError(
-            f"{results.analysis}, figures.model",
-            expected=f"{explained!r}, the model that was attributed",
-            found=repr(settings.model),
-            remedy="Give the blocks `attribute` and `figures` the same `model`.",
-        )
 
 
 def fit(results: Results, settings: Settings) -> Fit:

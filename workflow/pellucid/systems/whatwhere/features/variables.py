@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from pellucid import schema
-from pellucid.errors import DataError, MissingError
+from pellucid.errors import DataError
 from pellucid.systems.whatwhere.features import pixels
 from pellucid.systems.whatwhere.features.settings import Settings
 
@@ -19,7 +19,7 @@ def images(recording: xr.DataTree, settings: Settings) -> xr.DataArray:
 
     Raises MissingError, or DataError for other axes, types or an empty set.
     """
-    found = _variable(recording, settings.images)
+    found = schema.variable(recording, settings.images)[1]
     plain, coloured = ("image", "height", "width"), ("image", "feature", "height", "width")
     if found.dims not in (plain, coloured) or found.dtype.kind not in "biuf" or not found.size:
         raise DataError(
@@ -38,7 +38,7 @@ def responses(recording: xr.DataTree, settings: Settings, count: int) -> tuple[x
     count  number of images
     Integers are in units after the reader's `scale`. Raises MissingError or DataError.
     """
-    found = _variable(recording, settings.responses)
+    found = schema.variable(recording, settings.responses)[1]
     single, repeated = ("image", "neuron"), ("repeat", "image", "neuron")
     if found.dims not in (single, repeated) or found.dtype.kind not in "biuf" or not found.size:
         raise DataError(
@@ -61,7 +61,7 @@ def sets(recording: xr.DataTree, settings: Settings, count: int) -> np.ndarray:
     """Return "train" or "test" for each image, shape (image,); "train" where the recording does not say."""
     if settings.set is None:
         return np.full(count, "train", object)
-    found = _variable(recording, settings.set)
+    found = schema.variable(recording, settings.set)[1]
     _check_axes(found, "image", settings.set)
     _check_length(found, "image", count, settings.set, f"as {settings.images} has")
     labels = np.array([str(label) for label in found.values.tolist()], object)
@@ -80,8 +80,8 @@ def of_neurons(recording: xr.DataTree, path: str | None, settings: Settings, nam
     """Return a variable of the neurons kept, shape (neuron,), NaN without a path. Raises MissingError or DataError."""
     if path is None:
         return np.full(len(names), np.nan)
-    found = _variable(recording, path)
-    everyone = _names(_variable(recording, settings.responses))
+    found = schema.variable(recording, path)[1]
+    everyone = _names(schema.variable(recording, settings.responses)[1])
     _check_axes(found, "neuron", path)
     _check_length(found, "neuron", len(everyone), path, f"as {settings.responses} has")
     if found.dtype.kind not in "iuf":
@@ -96,19 +96,6 @@ def blocks(variable: xr.DataArray, axis: int = 0) -> Iterator[tuple[int, np.ndar
         index = (slice(None),) * axis + (slice(start, start + size),)
         yield start, np.asarray(variable[index].values)
         start += size
-
-
-def _variable(recording: xr.DataTree, path: str) -> xr.DataArray:
-    known = [name for name, _ in schema.data_variables(recording)]
-    if path not in known:
-        raise MissingError(
-            f"recording {recording.attrs.get('recording', '')}, {path}",
-            expected=f"one of {', '.join(known)}",
-            found=f"no {path}",
-            remedy="Correct the path in `preprocess`, or the reader's options.",
-        )
-    where, _, name = path.rpartition("/")
-    return schema.group(recording, where)[name]
 
 
 def _chunked(variable: xr.DataArray) -> xr.DataArray:

@@ -6,6 +6,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pellucid.artifacts import Results
+from pellucid.plotting.shown import check_model
 from pellucid.systems.whatwhere.figures import (
     bar_codes,
     budget,
@@ -30,7 +31,7 @@ def draw(results: Results, settings: Settings, folder: Path) -> None:
 
     Raises DataError if the settings name a model that was not fitted, or not the one that was attributed.
     """
-    shown.check(results, settings)
+    check_model(results, settings.model)
     for one in tqdm(figures(results, settings), desc="figures", disable=None):
         one(results, settings, folder)
 
