@@ -191,6 +191,18 @@ def test_the_bias_begins_at_the_mean_response(output):
     assert np.allclose(network(torch.zeros(1, *IMAGE)).detach().numpy()[0], start.unit * start.mean, rtol=1e-5)
 
 
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_an_accelerator_gives_what_the_cpu_gives(device):
+    if not (torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()):
+        pytest.skip(f"no {device} device on this machine")
+    core = {"layers": [{"kernel_px": 5, "maps": 3, "activation": "softplus"}, {"kernel_px": 3, "maps": 2}]}
+    for kind in ("factorised", "gaussian", "dense"):
+        network = _network(core=core, readout={"kind": kind}).float()
+        images = _images().float()
+        expected = network(images)
+        assert torch.allclose(network.to(device)(images.to(device)).cpu(), expected, atol=1e-4)  # float32
+
+
 def test_published_numbers_of_parameters():
     fig3 = Network(Settings.model_validate({"preset": "fig3"}), (1, 48, 48), _start(10))
     fig4 = Network(Settings.model_validate({"preset": "fig4"}), (1, 48, 48), _start(10))

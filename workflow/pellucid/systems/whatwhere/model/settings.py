@@ -1,6 +1,6 @@
 """Settings of one fit: core, readout, output, penalties to choose from, and training."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -153,10 +153,8 @@ class Regression(Block):
     """Least squares on the window around each neuron's position; the penalty is chosen on validation images."""
 
     window_px: int = Field(17, ge=1, description="height and width of the window; odd")
-    penalties: list[float] = Field(
-        default=[10, 100, 300, 1000, 1500, 2000, 2500, 3000, 5000, 8000, 1e4, 1.5e4, 2e4],
-        min_length=1,
-        description="scikit-learn's alpha; published for ridge; for lasso published 1e-5 ... .3",
+    penalties: list[Annotated[float, Field(ge=0)]] | None = Field(
+        None, min_length=1, description="scikit-learn's alpha; none: those published for ridge, or for lasso"
     )
     intercept: bool = Field(True, description="published: none, as linear populations have no mean")
     position: Literal["known", "located"] = Field(
