@@ -215,10 +215,12 @@ def fit_job(quick: bool) -> Result:
     base = {**config.fit_settings(analysis["fit"], "main"), "device": {"threads": torch.get_num_threads()}}
     base["penalties"] = [{"mask_l1": 0.1}]
     if quick:
-        base["training"] = {**base["training"], "epochs": 1}
-    result: Result = {}
+        base |= {"images": 256, "training": {**base["training"], "epochs": 1}}
+    result: Result = {"images": base["images"]}
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
-        features, truth = simulated(Path(folder), chosen["recordings"]["ww_linear"], analysis["preprocess"])
+        features, truth = simulated(
+            Path(folder), base["images"], chosen["recordings"]["ww_linear"], analysis["preprocess"]
+        )
         test = dataset.load(features, 0, ("test",))
         true, before = truth[test.source], peak_mb()
         for kind in ("network", "ridge"):
@@ -232,10 +234,12 @@ def fit_job(quick: bool) -> Result:
     return result
 
 
-def simulated(folder: Path, recording: dict[str, Any], preprocessing: dict[str, Any]) -> tuple[Features, np.ndarray]:
+def simulated(
+    folder: Path, images: int, recording: dict[str, Any], preprocessing: dict[str, Any]
+) -> tuple[Features, np.ndarray]:
     """Return the features of a population of 100 neurons, and responses without noise (image, neuron)."""
     raw, name = folder / "raw", "ww_linear"
-    options = {"scenario": "homogeneous", "neurons": 100, "images": 1024, "test_images": 2000}
+    options = {"scenario": "homogeneous", "neurons": 100, "images": images, "test_images": 2000}
     raw.mkdir()
     simulate(Simulation.model_validate(options), 0, raw)
     stores = folder / "features" / f"{name}.zarr"
@@ -337,7 +341,7 @@ def print_kernels(run: Callable[..., Result], options: argparse.Namespace) -> No
 def print_fit(run: Callable[..., Result], options: argparse.Namespace) -> None:
     """A whole fit, beside ridge regressions of the same responses."""
     one = run(fit_job, options.quick)
-    print("\nONE FIT: homogeneous population, 100 neurons, 1024 images (a fifth validates), mask_l1 .1")
+    print(f"\nONE FIT: homogeneous population, 100 neurons, {one['images']} images (a fifth validates), mask_l1 .1")
     print(
         "settings of `linear_population` (configs/simulated-whatwhere); peer: ridge of each neuron at its known place"
     )
@@ -417,7 +421,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=9, help="runs whose median counts")
     parser.add_argument("--memory-gb", type=float, default=3, help="most that a dense readout may need")
-    parser.add_argument("--quick", action="store_true", help="few neurons, three repeats, one epoch of the fit")
+    parser.add_argument("--quick", action="store_true", help="few neurons, three repeats, a fit cut short")
     parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES))
     options = parser.parse_args()
     repeats = 3 if options.quick else options.repeats

@@ -17,6 +17,7 @@ from pellucid.learning import loop
 from pellucid.systems.whatwhere.attribute import faithfulness, gradients, null, types, what, where
 from pellucid.systems.whatwhere.attribute.attribute import attribute
 from pellucid.systems.whatwhere.attribute.exciting import exciting
+from pellucid.systems.whatwhere.attribute.kernels import paired
 from pellucid.systems.whatwhere.attribute.settings import Settings
 from pellucid.systems.whatwhere.model.network import Network, Start
 from pellucid.systems.whatwhere.model.restore import restore
@@ -532,3 +533,17 @@ def test_models_without_where_and_what_are_refused(tmp_path):
         attribute(data, [nothing], Settings(), {})
     with pytest.raises(DataError, match=r"attribute\.null_model"):
         attribute(data, fits, Settings(model="good", null_model="other"), {})
+
+
+def test_kernels_are_paired_core_by_core_whatever_their_sign_and_size():
+    line = np.arange(9) - 4
+    squared = line[:, None] ** 2 + line**2
+    truth = np.stack([np.exp(-squared / (2 * s**2)) - 0.25 * np.exp(-squared / (8 * s**2)) for s in (0.8, 1.2)])
+    cores = np.concatenate([truth, -truth[::-1], truth])[:, None]
+    match, r = paired(cores, 2, truth)
+    assert match.tolist() == [0, 1, 1, 0, 0, 1]
+    assert r.tolist() == pytest.approx([1, 1, -1, -1, 1, 1], abs=1e-5)
+    match, r = paired(-cores[:1, :, 1:-1, 1:-1], 1, truth[:1])  # another size is placed on the middle
+    assert match.tolist() == [0]
+    assert r[0] < -0.95  # it lacks the outermost pixels, where little is
+    assert paired(np.repeat(cores, 3, axis=1), 2, truth)[0].tolist() == [-1] * 6  # colour

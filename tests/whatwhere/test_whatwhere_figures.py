@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from whatwhere_results import FOLDS, KERNEL, OFFSET, SEEDS, SILENT, UNSEEN, Made, centre_surround
+from whatwhere_results import FOLDS, KERNEL, OFFSET, SEEDS, SILENT, UNSEEN, Made
 
 from pellucid import store
 from pellucid.errors import DataError
@@ -235,17 +235,6 @@ def test_kernels_are_paired_with_the_true_ones_whatever_their_order_and_sign(mad
     for one in found:
         assert np.vdot(one.values[0], truth[one.match]) > 0.9  # noise of 0.04 per pixel on unit norm
         assert one.r > 0.9
-    kernel = centre_surround(KERNEL + 2, 0.8)  # another size is placed on the middle
-    (alone,) = kernels._matches(-kernel[None, None], truth[:1]).values()
-    assert alone[1] < -0.95  # the truth lacks the outermost pixels, where little is
-
-
-def test_kernels_of_cores_that_few_neurons_share_are_paired_core_by_core(made):
-    truth = np.stack([centre_surround(KERNEL, width) for width in (0.8, 1.1)])
-    cores = np.concatenate([truth, -truth[::-1], truth])[:, None]
-    found = kernels._by_core(cores, 2, truth)
-    assert [found[index][0] for index in range(6)] == [0, 1, 1, 0, 0, 1]
-    assert [found[index][1] for index in range(6)] == pytest.approx([1, 1, -1, -1, 1, 1])
 
 
 def test_kernels_of_colour_have_their_largest_value_positive(tmp_path):

@@ -7,6 +7,7 @@ import xarray as xr
 
 from pellucid import schema
 from pellucid.artifacts import Features, Fit, Fold, Results, write_table
+from pellucid.systems.whatwhere.attribute.kernels import paired
 from pellucid.systems.whatwhere.model.settings import Settings
 
 HEIGHT, WIDTH, KERNEL, IMAGES, FOLDS, SEEDS = 14, 18, 5, 60, 2, 3
@@ -251,9 +252,16 @@ class Made:
         for model in ("main", "dense", "permuted"):
             noise = self.rng.normal(0, 0.04, (FOLDS, SEEDS, self.maps, self.features, KERNEL, KERNEL))
             found = true[::-1, None] * self.rng.choice([-1, 1], (FOLDS, SEEDS, 1, 1, 1, 1)) + noise
+            both = [paired(one, self.maps, true if self.truth else None) for one in found.reshape(-1, *found.shape[2:])]
+            match, r = (np.reshape(values, found.shape[:3]) for values in zip(*both))
             tree[f"/kernels/{model}"] = xr.Dataset(
-                {"kernel": variable("fold seed kernel feature height width", found)},
+                {
+                    "kernel": variable("fold seed kernel feature height width", found),
+                    "match": variable("fold seed kernel", match),
+                    "r": variable("fold seed kernel", r),
+                },
                 coords={"fold": range(FOLDS), "seed": range(SEEDS)},
+                attrs={"shift_px": 2},
             )
         if self.truth:
             tree["/kernels/truth"] = xr.Dataset({"kernel": variable("kernel height width", true)})

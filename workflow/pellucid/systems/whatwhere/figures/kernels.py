@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from scipy import signal
 
 from pellucid.artifacts import Results
 from pellucid.plotting import style
 from pellucid.systems.whatwhere.figures import panels, shown
 from pellucid.systems.whatwhere.figures.settings import Settings
-from pellucid.systems.whatwhere.model import recovery
 
 MOST_MODELS = 14
 TRUTH = "truth"
@@ -70,18 +68,16 @@ def learned(results: Results, model: str, truth: np.ndarray | None) -> list[Kern
     Without a truth, or a partner among the true kernels, the sign makes the value of largest size positive.
     """
     stored = shown.group(results, f"kernels/{model}")
-    values = stored["kernel"].values  # (fold, seed, kernel, feature, height, width)
+    values, matches, rs = (stored[name].values for name in ("kernel", "match", "r"))
     folds, seeds = (stored[axis].values.astype(int).tolist() for axis in ("fold", "seed"))
     found = []
-    for fold, seed in np.ndindex(values.shape[:2]):
-        own = values[fold, seed]
-        if not np.isfinite(own).all():
+    for fold, seed, index in np.ndindex(values.shape[:3]):
+        kernel, r = values[fold, seed, index], float(rs[fold, seed, index])
+        if not np.isfinite(kernel).all():
             continue
-        matches = _by_core(own, maps(results, model), truth)
-        for index, kernel in enumerate(own):
-            match, r = matches.get(index, (None, float("nan")))
-            sign = np.sign(r) if np.isfinite(r) and r else np.sign(kernel.ravel()[np.abs(kernel).argmax()]) or 1.0
-            found.append(Kernel(folds[fold], seeds[seed], index, kernel * sign, match, abs(r)))
+        match = int(matches[fold, seed, index])
+        sign = np.sign(r) if np.isfinite(r) and r else np.sign(kernel.ravel()[np.abs(kernel).argmax()]) or 1.0
+        found.append(Kernel(folds[fold], seeds[seed], index, kernel * sign, None if match < 0 else match, abs(r)))
     most = len(truth) if truth is not None else 0
     each = maps(results, model)
     return sorted(
@@ -93,33 +89,6 @@ def learned(results: Results, model: str, truth: np.ndarray | None) -> list[Kern
 def maps(results: Results, model: str) -> int:
     """Return the kernels of one core: a fit has several cores where few neurons share one."""
     return int(shown.fits(results, model)[0].settings["core"]["layers"][0]["maps"])
-
-
-def _by_core(own: np.ndarray, count: int, truth: np.ndarray | None) -> dict[int, tuple[int, float]]:
-    """Return the partners of all kernels, paired core by core; own (kernel, feature, height, width)."""
-    return {
-        start + index: found
-        for start in range(0, len(own), count)
-        for index, found in _matches(own[start : start + count], truth).items()
-    }
-
-
-def _matches(own: np.ndarray, truth: np.ndarray | None) -> dict[int, tuple[int, float]]:
-    """Return the true kernel that each learned one is paired with, and their correlation with its sign."""
-    if truth is None or own.shape[1] != 1:
-        return {}
-    size, number = recovery.kernel_pairs(own, truth)
-    pairs = ((int(found), true) for true, found in enumerate(number) if found >= 0)
-    return {found: (true, float(size[true]) * _sign(own[found, 0], truth[true])) for found, true in pairs}
-
-
-def _sign(found: np.ndarray, true: np.ndarray) -> float:
-    """Return the sign of the largest correlation of two kernels (height, width) that are displaced a little."""
-    cross = signal.correlate2d(found - found.mean(), true - true.mean())
-    middle = [(side - 1) // 2 for side in cross.shape]
-    near = tuple(slice(max(0, m - recovery.SHIFT_PX), m + recovery.SHIFT_PX + 1) for m in middle)
-    values = cross[near].ravel()
-    return -1.0 if values[np.abs(values).argmax()] < 0 else 1.0
 
 
 def _models(results: Results, settings: Settings) -> list[str]:
@@ -169,7 +138,11 @@ def _caption(
     if matched:
         text += (
             "Signs follow the true kernel (last row) that each is paired with, one to one, best in sum; |r|: size of "
-            f"their correlation over pixels, displaced by up to {recovery.SHIFT_PX} px, median "
+            f"their correlation over pixels, displaced by up to {_shift(results)} px, median "
             f"{np.median(matched):.3f} over all {len(matched)} pairs. "
         )
     return text + "Others have no partner. Null: the |r| of models fitted to permuted responses, where there are any."
+
+
+def _shift(results: Results) -> int:
+    return int(shown.group(results, f"kernels/{available(results)[0]}").attrs["shift_px"])
