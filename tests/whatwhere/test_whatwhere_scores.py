@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pellucid.systems.whatwhere.model import scores
+from pellucid.systems.whatwhere.model import scores, single_neurons
+from pellucid.systems.whatwhere.model.settings import Evaluate
 
 
 def simulated(*, images, repeats, neurons, signal, noise, seed=0):
@@ -168,3 +169,28 @@ def test_drawing_images_as_well_widens_the_interval():
     assert draws.shape == (100, 80)
     both = scores.interval(draws, seed=1)
     assert both[1] - both[0] > alone[1] - alone[0]
+
+
+def test_weighted_correlations_are_those_of_repeated_images():
+    generator = np.random.default_rng(8)
+    observed, prediction = generator.standard_normal((2, 40, 3))
+    observed[5:9, 1] = np.nan
+    weights = generator.integers(0, 4, (6, 40))
+    found = single_neurons.weighted(observed, prediction, weights)
+    for draw, neuron in np.ndindex(found.shape):
+        rows = np.repeat(np.arange(40), weights[draw])
+        rows = rows[np.isfinite(observed[rows, neuron])]
+        assert found[draw, neuron] == pytest.approx(np.corrcoef(observed[rows, neuron], prediction[rows, neuron])[0, 1])
+
+
+def test_intervals_of_single_neurons_cover_the_true_correlation():
+    generator = np.random.default_rng(9)
+    settings, inside = Evaluate(bootstrap=200), 0
+    for _ in range(60):
+        truth = generator.standard_normal((300, 2))
+        noisy = 0.5 * truth + np.sqrt(0.75) * generator.standard_normal((300, 2))
+        for row in single_neurons.rows("main", ["a", "b"], [(noisy, truth)], settings):
+            inside += row["low"] < 0.5 < row["high"]
+    assert 104 <= inside <= 120  # 95 % of 120, less 4 s.d.
+    unknown = np.full((300, 2), np.nan)
+    assert single_neurons.rows("main", ["a", "b"], [(unknown, truth)], settings) == []

@@ -65,7 +65,17 @@ def test_raw_files_become_figures(tmp_path, monkeypatch):
     made = [base / name for name in ("metrics.json", "predictions.zarr", "attribution.zarr", "figures")]
     figures.figures("small", "whatwhere", {}, *inputs, *made, Path("page"))
     drawn = set(figures.check(base / "figures"))
-    assert {"performance", "samples", "kernels", "masks", "bar_codes", "fields", "ceiling", "training"} <= drawn
+    assert {
+        "performance",
+        "neurons",
+        "samples",
+        "kernels",
+        "masks",
+        "bar_codes",
+        "fields",
+        "ceiling",
+        "training",
+    } <= drawn
     assert (Path("page") / "index.html").is_file()
     table = store.read_json(base / "metrics.json")["table"]
     assert len(table) == 2 * len(MODELS)

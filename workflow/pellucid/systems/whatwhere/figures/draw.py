@@ -15,6 +15,7 @@ from pellucid.systems.whatwhere.figures import (
     fields,
     kernels,
     masks,
+    neurons,
     performance,
     predictions,
     samples,
@@ -42,6 +43,7 @@ def figures(results: Results, settings: Settings) -> list[Draw]:
     has_where = shown.has(results, "where")
     wanted: list[tuple[Draw, bool]] = [
         (performance.performance, bool(performance.measured(results))),
+        (neurons.neurons, neurons.possible(results)),
         (samples.samples, bool(samples.sample_lines(results))),
         (budget.budget, budget.enough(results, settings)),
         (samples.type_count, bool(samples.type_lines(results))),

@@ -38,15 +38,19 @@ class Data:
     @property
     def responses(self) -> np.ndarray:
         """Mean over repeats, (image, neuron), NaN where there is none."""
-        known = ~np.isnan(self.repeats)
-        total = np.where(known, self.repeats, 0).sum(0)
-        count = known.sum(0)
-        return np.asarray(np.divide(total, count, out=np.full(total.shape, np.nan, total.dtype), where=count > 0))
+        return mean_known(self.repeats)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of an image, (channel, height, width)."""
         return self.images.shape[1:]
+
+
+def mean_known(values: np.ndarray) -> np.ndarray:
+    """Return the mean over the first axis of what is not NaN, NaN where everything is."""
+    known = ~np.isnan(values)
+    total, count = np.where(known, values, 0).sum(0), known.sum(0)
+    return np.asarray(np.divide(total, count, out=np.full(total.shape, np.nan, total.dtype), where=count > 0))
 
 
 def load(features: Features, fold: int, parts: Sequence[PartName], recordings: Sequence[str] | None = None) -> Data:

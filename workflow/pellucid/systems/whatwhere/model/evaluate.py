@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from pellucid.artifacts import Features, Fit
-from pellucid.systems.whatwhere.model import dataset, headline, recovery, scores
+from pellucid.systems.whatwhere.model import dataset, headline, recovery, scores, single_neurons
 from pellucid.systems.whatwhere.model import truth as simulated
 from pellucid.systems.whatwhere.model.dataset import Data
 from pellucid.systems.whatwhere.model.restore import Fitted, restore
@@ -65,6 +65,7 @@ def evaluate(
     metrics = {
         "headline": headline.rows([(one.row, one.each) for one in scored], settings),
         "table": [one.row for one in scored],
+        "neurons": _neurons(scored, tests, settings),
     }
     return metrics, _tree(scored, tests, settings)
 
@@ -169,6 +170,23 @@ def _average(each: dict[str, np.ndarray], row: dict[str, Any], settings: Evaluat
     row["predicted"] = int(np.isfinite(each["correlation"]).sum())
 
 
+def _neurons(scored: Sequence[_Scored], tests: Mapping[int, _Test], settings: Evaluate) -> list[dict[str, Any]]:
+    """Return a row for each neuron and model whose predictions are kept, if there are few neurons."""
+    names = next(iter(tests.values())).data.names
+    found = []
+    for model in dict.fromkeys(one.row["model"] for one in scored) if len(names) <= single_neurons.MOST else ():
+        pairs = []
+        for one in scored:
+            if one.row["model"] == model and one.prediction is not None:
+                observed = tests[one.row["fold"]].data.responses[one.images]
+                prediction = np.full(observed.shape, np.nan)
+                prediction[:, one.fitted.neurons] = one.prediction
+                pairs.append((observed, prediction))
+        if pairs:
+            found += single_neurons.rows(model, names, pairs, settings)
+    return found
+
+
 def _tree(scored: Sequence[_Scored], tests: Mapping[int, _Test], settings: Evaluate) -> xr.DataTree:
     names = next(iter(tests.values())).data.names
     axes = {
@@ -203,16 +221,8 @@ def _of_data(data: Data) -> dict[str, np.ndarray]:
         "explainable": scores.explainable(repeats),
         "oracle": scores.oracle(repeats),
         "noise_power": scores.noise_power(repeats),
-        "response_mean": _mean(data.responses),
+        "response_mean": dataset.mean_known(data.responses),
     }
-
-
-def _mean(responses: np.ndarray) -> np.ndarray:
-    """Return the mean response of each neuron, (neuron,), NaN for one that was not recorded."""
-    known = np.isfinite(responses)
-    count = known.sum(0)
-    total = np.where(known, responses, 0).sum(0)
-    return np.asarray(np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0))
 
 
 def _predictions(
