@@ -365,7 +365,15 @@ def recorded(neurons=8, count=240, noise=0.3, seed=0):
     return features(images, observed, folds=2, position=position), made, {"raw": tree}
 
 
-FEW = {"clusters": [2, 3], "bootstrap": 5, "mei_steps": 5, "gradient_images": 4, "path_steps": 4, "resamples": 100}
+FEW = {
+    "least_neurons": 2,
+    "clusters": [2, 3],
+    "bootstrap": 5,
+    "mei_steps": 5,
+    "gradient_images": 4,
+    "path_steps": 4,
+    "resamples": 100,
+}
 
 
 def fits_of(folder, made, neurons=8):

@@ -75,6 +75,7 @@ def prepare(device: Device, seed: int) -> torch.device:
     """Set the number of threads and the seed of weights, ask for deterministic kernels, and return the device."""
     torch.set_num_threads(device.threads)
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.manual_seed(seed)
     if device.name != "auto":

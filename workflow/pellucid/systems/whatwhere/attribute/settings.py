@@ -17,6 +17,7 @@ class Settings(Block):
         "none: the same network untrained, begun without data",
     )
     clusters: tuple[int, int] = Field((2, 10), description="least and largest number of types tried")
+    least_neurons: int = Field(10, ge=2, description="neurons below which no types are looked for")
     tolerance: float = Field(
         0.02, ge=0, description="numbers of types this close to the most stable one, in adjusted Rand index, are equal"
     )

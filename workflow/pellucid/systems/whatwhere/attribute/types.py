@@ -61,7 +61,7 @@ def types(codes: np.ndarray, best: int, settings: Settings) -> Types:
     seeds = [own] + [one[usable] for place, one in enumerate(codes) if place != best and np.isfinite(one).any()]
     most = min(settings.clusters[1], _distinct(own), len(own) - 1)
     label, stability = np.full(len(usable), EXCLUDED, np.int16), np.full(len(usable), np.nan)
-    if most < settings.clusters[0]:
+    if most < settings.clusters[0] or len(own) < settings.least_neurons:
         label[usable] = 0
         return Types(label, stability, int(usable.any()))
     with threadpool_limits(1):

@@ -59,8 +59,8 @@ def train(
 
     def loss(generator: np.random.Generator) -> Tensor:
         rows = torch.from_numpy(batches(generator)).to(prepared.device)
-        prediction = network.respond(prepared[rows])
-        total = network.loss(responses[rows], prediction).sum() + network.penalty(penalties)
+        prediction = network.respond(prepared.index_select(0, rows))
+        total = network.loss(responses.index_select(0, rows), prediction).sum() + network.penalty(penalties)
         if penalties.activity_l1:
             total = total + penalties.activity_l1 * prediction.abs().sum(1).mean()
         return total
