@@ -61,7 +61,7 @@ class Fitted:
 
         Masks: the pixel of the largest |m|; points: their position; regressions: the centre of their window.
         """
-        if not self.parts:
+        if self.settings.kind != "network":
             return self.weights_read["position"]
         found = self._of(_place)
         return None if found is None else found + np.asarray(self.offset())
@@ -71,7 +71,7 @@ class Fitted:
 
         They exist for regressions, for linear cores with masks, and for dense readouts of the image itself.
         """
-        if not self.parts:
+        if self.settings.kind != "network":
             return self.weights_read["filters"]
         return self._of(_filters)
 
