@@ -24,6 +24,7 @@ class Fitted:
     neurons  numbers of its neurons among all of the dataset
     parts    the network of each candidate in use, by its number; empty for regressions
     choice   (neuron,) candidate of each neuron, CONSTANT for the mean response
+    stored   the arrays of the fit's file
     """
 
     fit: Fit
@@ -32,7 +33,7 @@ class Fitted:
     neurons: np.ndarray
     parts: dict[int, Network]
     choice: np.ndarray
-    weights_read: dict[str, np.ndarray]
+    stored: dict[str, np.ndarray]
 
     def predict(self, images: np.ndarray, batch: int = 512) -> np.ndarray:
         """Return responses, (image, neuron); images (image, channel, height, width), standardised."""
@@ -59,12 +60,15 @@ class Fitted:
     def positions(self) -> np.ndarray | None:
         """Return where each neuron reads the image, (neuron, 2) row and column in px.
 
-        Masks: the pixel of the largest |m|; points: their position; regressions: the centre of their window.
+        Masks: the pixel of the largest |m|; points: their position; regressions: the centre of their window; NaN for a
+        neuron that is constant.
         """
         if self.settings.kind != "network":
-            return self.weights_read["position"]
+            return self.stored["position"]
         found = self._of(_place)
-        return None if found is None else found + np.asarray(self.offset())
+        if found is None:
+            return None
+        return np.where(self.choice[:, None] == CONSTANT, np.nan, found + np.asarray(self.offset()))
 
     def filters(self) -> np.ndarray | None:
         """Return linear receptive fields of standardised pixels, (neuron, channel, height, width), or None.
@@ -72,7 +76,7 @@ class Fitted:
         They exist for regressions, for linear cores with masks, and for dense readouts of the image itself.
         """
         if self.settings.kind != "network":
-            return self.weights_read["filters"]
+            return self.stored["filters"]
         return self._of(_filters)
 
     def _main(self) -> Network | None:
