@@ -43,6 +43,8 @@ def _positions(place: xr.Dataset, null: xr.Dataset, best: list[int]) -> list[Row
 
 def _types(kinds: xr.Dataset) -> list[Row]:
     chosen = bars.chosen_rows(kinds)
+    if not chosen:
+        return []
     counts = ", ".join(str(row["clusters"]) for row in chosen)
     several = kinds.attrs["stability_from"] == "seeds"
     key, name = ("ari_seeds", "seeds") if several else ("ari_bootstrap", "resampled neurons, as there is one seed")
