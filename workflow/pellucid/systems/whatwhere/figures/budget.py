@@ -61,7 +61,7 @@ def budget(results: Results, settings: Settings, folder: Path) -> None:
     axis.set_xlim(images.min() / 1.25, images.max() * 1.25)
     axis.set_ylim(neurons.min() / 1.35, neurons.max() * 1.35)
     style.label(axis, "images used to fit", "neurons fitted together", label)
-    made.colorbar(filled, ax=axis, label=shown.NAMES[score])
+    made.colorbar(filled, ax=axis, label=shown.NAMES[score]).ax.set_ylim(low, high)
     drawn = surface(images, neurons) if surface else values
     rows = [
         {"images": a, "neurons": b, "score": score, "mean": c, "surface": d, "fits": e}
