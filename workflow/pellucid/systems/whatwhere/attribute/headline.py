@@ -37,6 +37,8 @@ def _positions(place: xr.Dataset, null: xr.Dataset, best: list[int]) -> list[Row
     made.append(_row("positions within 1 px of where averages put them", near, source) | {"chance": luck})
     near, luck = (_median(one["confidence"].values) for one in (place, null))
     made.append(_row("share of a mask within 2 px of its peak, median", near, source) | {"chance": luck})
+    spread = _mean(np.sqrt(np.nanvar(found, axis=1).sum(-1)))
+    made.append(_row("s.d. of positions over neurons", spread, "where it is small, masks test what, not where", "px"))
     note = f"{place.sizes['seed']} seeds, {place.sizes['fold']} folds"
     return [*made, _row("share of seeds that agree on a position within 1 px", _mean(place["agreement"].values), note)]
 

@@ -62,8 +62,9 @@ def evaluate(
     known = simulated.of(features, truth)
     tests = {fold: _test(features, fold, known) for fold in sorted({fit.fold for fit in fits})}
     scored = [_score(restore(fit, features), features, tests[fit.fold], known, settings) for fit in fits]
+    repeated = any(np.isfinite(scores.ceiling(test.data.repeats)).any() for test in tests.values())
     metrics = {
-        "headline": headline.rows([(one.row, one.each) for one in scored], settings),
+        "headline": headline.rows([(one.row, one.each) for one in scored], settings, repeated=repeated),
         "table": [one.row for one in scored],
         "neurons": _neurons(scored, tests, settings),
     }

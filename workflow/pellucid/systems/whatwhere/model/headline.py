@@ -24,17 +24,18 @@ _RECOVERED = {
 Scored = Sequence[tuple[Mapping[str, Any], Mapping[str, np.ndarray]]]
 
 
-def rows(scored: Scored, settings: Evaluate) -> list[dict[str, Any]]:
+def rows(scored: Scored, settings: Evaluate, *, repeated: bool) -> list[dict[str, Any]]:
     """Return the headline rows of all models.
 
-    scored  row of the table and scores of each neuron, of every fit
+    scored    row of the table and scores of each neuron, of every fit
+    repeated  whether test images were shown more than once; if not, the notes say what is missing
     The interval of a score is from resampled folds, seeds and neurons, all at once (see `interval`); what is recovered
     of a simulation has the range over fits as a note.
     """
     found = []
     for model in dict.fromkeys(row["model"] for row, _ in scored):
         own = [(row, each) for row, each in scored if row["model"] == model]
-        note = _note(own)
+        note = _note(own) + ("" if repeated else "; images shown once: no ceiling, no explainable variance")
         for name, said in _NAMES.items():
             parts = [each[name] for _, each in own if np.isfinite(each[name]).any()]
             if parts:
