@@ -1,15 +1,15 @@
 """The figures from results made by hand: what is drawn, what is left out, and that the numbers behind are the shown."""
 
-import csv
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from made_results import BIN_S, BINS, FOLDS, LAGS, TRIALS, Made, shapes
 
+import figure_files
+from figure_files import column, table
 from pellucid import store
 from pellucid.errors import DataError
-from pellucid.stages.figures import check
 from pellucid.systems.dunl.figures import (
     conditions,
     correlations,
@@ -37,21 +37,7 @@ ALWAYS = {
 
 
 def drawn(results, folder, settings=QUICK):
-    """Draw into a folder and return the names of the figures."""
-    folder.mkdir()
-    draw(results, settings, folder)
-    return set(check(folder))
-
-
-def table(folder, name):
-    """Return the rows of the CSV behind a figure."""
-    with (folder / f"{name}.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def column(rows, key, **having):
-    """Return one column of the rows that have the given entries."""
-    return np.array([float(row[key]) for row in rows if all(row[name] == value for name, value in having.items())])
+    return figure_files.drawn(draw, results, folder, settings)
 
 
 @pytest.fixture(scope="module")

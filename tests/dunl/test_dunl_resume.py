@@ -1,15 +1,11 @@
 """A fit that stopped after any epoch goes on from its checkpoint and ends with the same bytes."""
 
-import json
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 from dunl_data import ANYWHERE, AT_EVENTS, fitted
 
+from killed_fit import check_resumes
 from pellucid import store
 from pellucid.stages.preprocess import collect_features
 
@@ -59,23 +55,4 @@ def test_a_killed_fit_ends_with_the_same_bytes(dunl_structured, tmp_path):
     settings = dunl_structured.settings.model_dump(mode="json")
     collect_features("dunl", settings, [analysis / "features" / "r.zarr"], analysis / "features.json")
     params = {"lag_bins": 16, "kernels": AT_EVENTS, "training": {"epochs": 8, "steps": 25, "batch": 30, "rate": 0.1}}
-    command = [sys.executable, "-m", "pellucid.cli", "fit", "--system", "dunl", "--model", "main"]
-    command += ["--fold", "0", "--seed", "3", "--params", json.dumps(params)]
-    command += ["--features", str(analysis / "features.json"), "--output"]
-
-    killed = subprocess.Popen([*command, str(tmp_path / "cut")], cwd=tmp_path, stderr=subprocess.DEVNULL)
-    checkpoints = tmp_path / "results/.checkpoints"
-    while not list(checkpoints.glob("*/state.pt")):
-        assert killed.poll() is None, "the fit ended before its first epoch was saved"
-        time.sleep(0.01)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    assert not (tmp_path / "cut").exists()
-
-    subprocess.run([*command, str(tmp_path / "cut")], cwd=tmp_path, check=True)
-    shutil.rmtree(checkpoints)
-    subprocess.run([*command, str(tmp_path / "whole")], cwd=tmp_path, check=True)
-    assert store.digest(tmp_path / "cut") == store.digest(tmp_path / "whole")
-    done = subprocess.run([*command, str(tmp_path / "again")], cwd=tmp_path, check=True, capture_output=True, text=True)
-    assert "epoch" not in done.stderr, "a finished fit was trained again"
-    assert store.digest(tmp_path / "again") == store.digest(tmp_path / "whole")
+    check_resumes("dunl", params, tmp_path)

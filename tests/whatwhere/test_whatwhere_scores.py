@@ -165,7 +165,7 @@ def test_drawing_images_as_well_widens_the_interval():
     truth, repeats = simulated(images=40, repeats=3, neurons=80, signal=1, noise=1)
     observed = repeats.mean(0)
     alone = scores.interval(scores.correlation(observed, truth), seed=1)
-    draws = scores.resampled(lambda rows: scores.correlation(observed[rows], truth[rows]), 40, draws=100, seed=2)
+    draws = single_neurons.resampled(observed, truth, 100, np.random.default_rng(2))
     assert draws.shape == (100, 80)
     both = scores.interval(draws, seed=1)
     assert both[1] - both[0] > alone[1] - alone[0]
