@@ -29,11 +29,13 @@ _OF_DATA = ("ceiling", "explainable", "oracle", "noise_power", "response_mean")
 class _Test:
     """The test images of a fold and what neurons did.
 
-    truth  noise-free responses of the same images (image, neuron), or None
+    truth    noise-free responses of the same images (image, neuron), or None
+    of_data  what repeats say of each neuron, by name (neuron,)
     """
 
     data: Data
     truth: np.ndarray | None
+    of_data: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def evaluate(
     known = simulated.of(features, truth)
     tests = {fold: _test(features, fold, known) for fold in sorted({fit.fold for fit in fits})}
     scored = [_score(restore(fit, features), features, tests[fit.fold], known, settings) for fit in fits]
-    repeated = any(np.isfinite(scores.ceiling(test.data.repeats)).any() for test in tests.values())
+    repeated = any(np.isfinite(test.of_data["ceiling"]).any() for test in tests.values())
     metrics = {
         "headline": headline.rows([(one.row, one.each) for one in scored], settings, repeated=repeated),
         "table": [one.row for one in scored],
@@ -73,8 +75,9 @@ def evaluate(
 
 def _test(features: Features, fold: int, known: Truth | None) -> _Test:
     data = dataset.load(features, fold, ("test",))
+    of_data = _of_data(data)
     if known is None:
-        return _Test(data, None)
+        return _Test(data, None, of_data)
     response = np.full(data.repeats.shape[1:], np.nan, np.float32)
     first = 0
     for name in sorted(features.stores):
@@ -82,7 +85,7 @@ def _test(features: Features, fold: int, known: Truth | None) -> _Test:
         rows = np.flatnonzero(data.recording == name)
         response[rows, first : first + own.shape[1]] = own[data.source[rows]]
         first += own.shape[1]
-    return _Test(data, response)
+    return _Test(data, response, of_data)
 
 
 def _score(fitted: Fitted, features: Features, test: _Test, known: Truth | None, settings: Evaluate) -> _Scored:
@@ -92,7 +95,7 @@ def _score(fitted: Fitted, features: Features, test: _Test, known: Truth | None,
     prediction = fitted.predict(data.images[images], settings.batch)
     repeats = data.repeats[:, images][:, :, neurons]
     each = {
-        "correlation": scores.correlation(data.responses[images][:, neurons], prediction),
+        "correlation": scores.correlation(dataset.mean_known(repeats), prediction),
         "single_trial": scores.single_trial(repeats, prediction),
         "feve": scores.feve(repeats, prediction),
     }
@@ -198,21 +201,24 @@ def _tree(scored: Sequence[_Scored], tests: Mapping[int, _Test], settings: Evalu
     shape = tuple(map(len, axes.values()))
     per_neuron = {name: np.full((*shape, len(names)), np.nan, np.float32) for name in PER_NEURON}
     for one in scored:
-        place = tuple(axes[key].index(one.row[key]) for key in axes)
         for name in PER_NEURON:
-            per_neuron[name][place][one.fitted.neurons] = one.each[name]
+            per_neuron[name][_place(one, axes)][one.fitted.neurons] = one.each[name]
     units = {"location_error": "px"}
     variables: dict[str, Any] = {
         name: (("model", "fold", "seed", "neuron"), values, {"units": units.get(name, "1")})
         for name, values in per_neuron.items()
     }
-    of_data = {fold: _of_data(test.data) for fold, test in tests.items()}
     for name in _OF_DATA:
-        stacked = np.stack([of_data[fold][name] for fold in axes["fold"]])
+        stacked = np.stack([tests[fold].of_data[name] for fold in axes["fold"]])
         variables[name] = (("fold", "neuron"), stacked, {"units": "1"})
     coords = {**_coordinates(axes), "neuron": np.array(names, object)}
     group = xr.Dataset(variables, coords=coords)
     return xr.DataTree.from_dict({"/scores": group, "/test": _predictions(scored, tests, settings, axes, coords)})
+
+
+def _place(one: _Scored, axes: Mapping[str, list[Any]]) -> tuple[int, ...]:
+    """Return where a fit is stored along model, fold and seed."""
+    return tuple(axes[key].index(one.row[key]) for key in ("model", "fold", "seed"))
 
 
 def _of_data(data: Data) -> dict[str, np.ndarray]:
@@ -239,12 +245,7 @@ def _predictions(
     most, neurons = max(len(test.data.images) for test in tests.values()), len(coords["neuron"])
     prediction = np.full((len(models), len(axes["fold"]), len(axes["seed"]), most, neurons), np.nan, np.float32)
     for one in kept:
-        place = (
-            models.index(one.row["model"]),
-            axes["fold"].index(one.row["fold"]),
-            axes["seed"].index(one.row["seed"]),
-        )
-        prediction[place][np.ix_(one.images, one.fitted.neurons)] = one.prediction
+        prediction[_place(one, {**axes, "model": models})][np.ix_(one.images, one.fitted.neurons)] = one.prediction
     observed = np.full((len(axes["fold"]), most, neurons), np.nan, np.float32)
     expected, number = observed.copy(), np.full(observed.shape[:2], -1, np.int32)
     for index, fold in enumerate(axes["fold"]):

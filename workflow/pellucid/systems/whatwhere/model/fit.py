@@ -12,6 +12,7 @@ from pellucid.artifacts import Features, Trained
 from pellucid.errors import DataError
 from pellucid.learning import loop
 from pellucid.systems.whatwhere.model import dataset, location, regression, training
+from pellucid.systems.whatwhere.model.core import ConvolutionalCore
 from pellucid.systems.whatwhere.model.dataset import Data
 from pellucid.systems.whatwhere.model.network import Network, Start, parameters
 from pellucid.systems.whatwhere.model.polarity import polarity
@@ -123,8 +124,8 @@ def _trained(sample: Sample, settings: Settings, seed: int, checkpoint: Path, de
     weights: dict[str, np.ndarray] = {}
     history: list[Mapping[str, float]] = []
     lost, count = [], 0
-    blank = Network(settings, sample.images.shape[1:], Start.blank(len(sample.neurons)))
-    start = start_of(sample, settings, blank.core.offset, blank.core.maps[1:])
+    core = ConvolutionalCore(settings.core, sample.images.shape[1:])
+    start = start_of(sample, settings, core.offset, core.maps[1:])
     first = Network(settings, sample.images.shape[1:], start)
     prepared = first.to(device).prepare(torch.from_numpy(sample.images).to(device))
     for index, penalties in enumerate(settings.penalties):

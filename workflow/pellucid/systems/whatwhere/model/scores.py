@@ -5,7 +5,6 @@ an image was not shown (that often). Every score is (neuron,), and NaN where it 
 silent or constant neuron, or a noise estimate without a second repeat.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,8 +121,9 @@ def oracle(repeats: np.ndarray) -> np.ndarray:
 def interval(scores: np.ndarray, *, resamples: int = 1000, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
     """Return the bootstrap percentile interval of the mean score over neurons, (low, high).
 
-    scores  (neuron,): neurons are drawn with replacement; or (draw, neuron) from `resampled`: in each resample one
-            draw of images is taken as well. Neurons whose score is NaN do not count; (NaN, NaN) without any other.
+    scores  (neuron,): neurons are drawn with replacement; or (draw, neuron) on images drawn with replacement: in each
+            resample one draw of images is taken as well. Neurons whose score is NaN do not count; (NaN, NaN) without
+            any other.
     The interval speaks of other neurons (and images) of the same recording and fit, not of other fits or animals.
     """
     generator = np.random.default_rng(seed)
@@ -138,17 +138,6 @@ def interval(scores: np.ndarray, *, resamples: int = 1000, level: float = 0.95, 
     total = (weights * np.where(known, drawn, 0)).sum(axis=1)
     low, high = intervals.pointwise(_ratio(total, (weights * known).sum(axis=1)), level)
     return float(low), float(high)
-
-
-def resampled(score: Callable[[np.ndarray], np.ndarray], images: int, *, draws: int = 200, seed: int = 0) -> np.ndarray:
-    """Return a score on images drawn with replacement, shape (draw, neuron), for `interval`.
-
-    score   maps row numbers of images, shape (images,), to (neuron,),
-            e.g. `lambda rows: correlation(observed[rows], prediction[rows])`
-    images  number of images
-    """
-    generator = np.random.default_rng(seed)
-    return np.array([score(generator.integers(0, images, images)) for _ in range(draws)])
 
 
 @dataclass
