@@ -101,7 +101,8 @@ def start_of(sample: Sample, network: Settings, offset: tuple[float, float], siz
     position, _ = location.locate(found, margins=(int(offset[0]), int(offset[1])))
     half = max(1, (network.core.layers[0].kernel_px[0] - 1) // 2)
     peak = np.nan_to_num(location.signal(images, responses, position, half_px=half), nan=1.0)
-    if (network.readout.weights if network.readout.kind in _POINTS else network.readout.mask) == "signed":
+    sign = network.readout.weights if network.readout.kind in _POINTS else network.readout.mask
+    if sign == "signed" and network.core.linear:  # maps of other cores have features of their own for either sign
         peak = peak * polarity(images, responses, position, half)
     place = np.clip(np.floor(position - np.asarray(offset)), 0, np.asarray(size) - 1)
     return Start(place, peak / unit, mean / unit, unit)
