@@ -36,7 +36,7 @@ def performance(results: Results, settings: Settings, folder: Path) -> None:
     measures = measured(results)
     entries = _entries(results, settings, measures)
     kept, total = _limited(entries, settings, measures[0]), len(entries)
-    columns = _columns(results)
+    columns = _columns(results, np.any([np.isfinite(entry.scores[measures[0]]) for entry in entries], axis=0))
     ceiling = shown.of_data(results, "ceiling")
     cells = [(measure, name) for measure in measures for name in columns]
     lines = len(measures) if len(columns) > 1 else 1
@@ -117,14 +117,17 @@ def _limited(entries: Sequence[Entry], settings: Settings, measure: str) -> list
     return [entries[i] for i in sorted(order[: settings.models])]
 
 
-def _columns(results: Results) -> dict[str, np.ndarray]:
-    """Return the neurons of each column: of all recordings, and of each where there are a few."""
+def _columns(results: Results, scored: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the neurons of each column: of all recordings, and of each where there are a few.
+
+    scored  (neuron,) whether any model has a score; recordings without one have no column
+    """
     sizes = {name: results.features.group(name).sizes["neuron"] for name in sorted(results.features.stores)}
     starts = np.cumsum([0, *sizes.values()])
-    every = {"all neurons": np.arange(starts[-1])}
-    if not 1 < len(sizes) <= MOST_RECORDINGS:
-        return every
-    return {name: np.arange(start, start + size) for (name, size), start in zip(sizes.items(), starts)} | every
+    own = {name: np.arange(start, start + size) for (name, size), start in zip(sizes.items(), starts)}
+    known = {name: neurons[scored[neurons]] for name, neurons in own.items() if scored[neurons].any()}
+    every = {"all neurons": np.flatnonzero(scored)}
+    return known | every if 1 < len(known) <= MOST_RECORDINGS else every
 
 
 def _panel(
