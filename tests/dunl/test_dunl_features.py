@@ -172,7 +172,7 @@ DOPAMINE = {
 }
 
 
-def test_trials_of_spike_times_are_those_of_the_sheet(tmp_path, capsys):
+def test_trials_of_spike_times_are_those_published(tmp_path, capsys):
     """124 bins of 25 ms from -1 s; types 1 to 7 have a reward at 0, 8 to 14 a cue at 0 and a reward at 1.5 s."""
     tree = dopamine()
     tree_made = made(tree, DOPAMINE, tmp_path)

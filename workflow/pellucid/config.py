@@ -13,7 +13,7 @@ from pellucid import readers, systems
 from pellucid.complaints import explain, nearest
 from pellucid.errors import ConfigError, MissingError
 from pellucid.public import Fetch
-from pellucid.settings import Block
+from pellucid.settings import Block, merged
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -145,7 +145,7 @@ def parse(block: type[Block], raw: Mapping[str, Any], where: str) -> Any:  # noq
 
 def fit_settings(fit: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the settings of one model: `shared`, with what `models.NAME` changes, key by key at any depth."""
-    return _merge(fit.get("shared", {}), fit.get("models", {"main": {}})[name])
+    return merged(fit.get("shared", {}), fit.get("models", {"main": {}})[name])
 
 
 def json_schema() -> dict[str, Any]:
@@ -167,14 +167,6 @@ def made_from(raw: str) -> str | None:
     """Return NAME of raw files at or below data/raw/NAME, which simulate or fetch makes; None for a local path."""
     parts = Path(raw).parts
     return (parts[2] if len(parts) > 2 else "") if parts[:2] == ("data", "raw") else None
-
-
-def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in changes.items():
-        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if nested else value
-    return merged
 
 
 def _check_twice(node: Any, where: str) -> None:  # noqa: ANN401 - a node of yaml

@@ -5,7 +5,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from pellucid.errors import DataError
+from pellucid.learning import optimiser as adam
 from pellucid.learning.settings import Device, Schedule
 from pellucid.store import atomic_file
 
@@ -24,7 +25,7 @@ History = list[dict[str, float]]
 def train(
     network: nn.Module,
     loss: Callable[[np.random.Generator], Tensor],
-    validate: Callable[[], float],
+    validate: Callable[[], float | Mapping[str, float]],
     schedule: Schedule,
     *,
     seed: int,
@@ -36,13 +37,13 @@ def train(
 
     network     on its device already
     loss        draws one batch with the generator it is given and returns the loss, a scalar
-    validate    returns the validation loss of the network as it is
+    validate    returns the validation loss of the network as it is, or `validation` with other scores for the history
     seed        epoch e draws from a generator of (seed, e) alone, so that a resumed run equals an uninterrupted one
     checkpoint  folder for the state after each epoch; it must belong to these settings, code and features only
     project     called after every step, to put the weights back where they are allowed to be
     Raises DataError if the loss stops being finite.
     """
-    optimiser = torch.optim.Adam(network.parameters(), lr=schedule.rate, eps=schedule.epsilon, amsgrad=schedule.amsgrad)
+    optimiser = adam.make(network, schedule)
     state = _State(network, optimiser, checkpoint / "state.pt")
     state.resume()
     bar = tqdm(
@@ -54,16 +55,18 @@ def train(
         rate = _rate(state.history, schedule)
         if schedule.rollback and epoch and rate < state.history[-1]["rate"]:
             network.load_state_dict(state.best)
-        training = _epoch(network, optimiser, loss, schedule, np.random.SeedSequence([seed, epoch]), rate, project)
+        training = _epoch(network, optimiser, loss, schedule, (seed, epoch), rate, project)
+        rate = float(optimiser.param_groups[0]["lr"])
         network.eval()
         with torch.inference_mode():
-            validation = validate()
-        _check_finite(name, epoch, training, validation)
-        state.record({"epoch": epoch, "rate": rate, "training": training, "validation": validation})
+            found = validate()
+        scores = dict(found) if isinstance(found, Mapping) else {"validation": found}
+        _check_finite(name, epoch, training, scores["validation"])
+        state.record({"epoch": epoch, "rate": rate, "training": training, **scores})
         bar.update()
         print(
             f"{name}: epoch {epoch + 1}/{schedule.epochs}, training loss {training:.4g}, "
-            f"validation loss {validation:.4g}, rate {rate:.2g}, {time.perf_counter() - started:.1f} s",
+            f"validation loss {scores['validation']:.4g}, rate {rate:.2g}, {time.perf_counter() - started:.1f} s",
             file=sys.stderr,
         )
     bar.close()
@@ -141,17 +144,16 @@ def _epoch(
     optimiser: torch.optim.Optimizer,
     loss: Callable[[np.random.Generator], Tensor],
     schedule: Schedule,
-    seed: np.random.SeedSequence,
+    seed: tuple[int, int],
     rate: float,
     project: Callable[[], None] | None,
 ) -> float:
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(np.random.SeedSequence(seed))
     torch.manual_seed(int(generator.integers(2**62)))  # noise layers
-    for group in optimiser.param_groups:
-        group["lr"] = rate
     network.train()
     total = torch.zeros(())
-    for _ in range(schedule.steps):
+    for step in range(schedule.steps):
+        adam.pace(optimiser, rate, schedule, seed[1] * schedule.steps + step)
         optimiser.zero_grad(set_to_none=True)
         value = loss(generator)
         value.backward()  # type: ignore[no-untyped-call]

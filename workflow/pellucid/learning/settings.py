@@ -7,6 +7,16 @@ from pydantic import Field
 from pellucid.settings import Block
 
 
+class OneCycle(Block):
+    """Rate up and down once over the whole training, momentum down and up (Smith 2018; fastai's defaults)."""
+
+    rising: float = Field(0.25, gt=0, lt=1, description="share of the steps until the rate is highest")
+    start: float = Field(25.0, ge=1, description="the first rate is the highest divided by it")
+    end: float = Field(1e5, ge=1, description="the last rate is the highest divided by it")
+    momentum: tuple[float, float] = Field((0.95, 0.85), description="at both ends, and where the rate is highest")
+    second_moment: float = Field(0.99, gt=0, lt=1, description="decay of the mean of squared gradients")
+
+
 class Schedule(Block):
     """How long and how fast a network learns; defaults are DeepInsight's published values."""
 
@@ -23,6 +33,8 @@ class Schedule(Block):
     stop_after: int | None = Field(None, ge=1, description="stop after so many epochs without improvement; none: never")
     amsgrad: bool = True
     epsilon: float = Field(1e-7, gt=0, description="Adam's epsilon; 1e-7 is the default of the published code")
+    decay: float = Field(0.0, ge=0, description="decoupled weight decay, of weights with several axes only")
+    one_cycle: OneCycle | None = Field(None, description="instead of plateaus: `rate` is then the highest")
 
 
 class Device(Block):

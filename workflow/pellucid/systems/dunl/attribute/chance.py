@@ -2,7 +2,7 @@
 
 Chance: the covariate is permuted over trials of the same type, so that what trial types share is kept and only the
 trial-by-trial relation is broken; all neurons of a recording see the same permutation, so that what they share is kept
-too. Comparison: paired tests over neurons, the t-test as published (sheet §6.2) and Wilcoxon's beside it.
+too. Comparison: paired tests over neurons, the t-test as published (published) and Wilcoxon's beside it.
 """
 
 from dataclasses import dataclass

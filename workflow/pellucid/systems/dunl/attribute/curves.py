@@ -1,4 +1,4 @@
-"""How codes grow with a covariate: a line, or a Hill curve that saturates (sheet §6.3).
+"""How codes grow with a covariate: a line, or a Hill curve that saturates (published).
 
 A line is code = intercept + slope c, a Hill curve code = base + span c^n / (c^n + half^n) for c >= 0.
 """

@@ -1,4 +1,4 @@
-"""The plane of two codes that share an onset, and what PCA and NMF make of it and of the raw windows (sheet §6.4).
+"""The plane of two codes that share an onset, and what PCA and NMF make of it and of the raw windows (published).
 
 PCA works on standardised data, NMF on data minus their smallest value, as published. For two standardised features the
 axes of PCA are always the diagonals; only its scores say anything. Orders and signs are fixed, so that a figure changes

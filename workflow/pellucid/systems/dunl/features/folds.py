@@ -14,7 +14,7 @@ def published_order(labels: Mapping[str, np.ndarray], settings: Split) -> list[F
     """Return the published fold: of each recording's trials in order of type, the last share is tested.
 
     labels  recording -> type of each trial, shape (trial,); numbers are ordered as numbers, equal ones by time
-    The test set so holds the types of the largest numbers only (reference sheet §10.8); the first int(n (1 - share))
+    The test set so holds the types of the largest numbers only (as published); the first int(n (1 - share))
     trials train, but for a random share of each type that validates.
     """
     test = {}

@@ -79,7 +79,7 @@ def normalise(values: np.ndarray, how: str) -> np.ndarray:
     """Return values (..., neuron) scaled neuron by neuron over all other axes, missing ones left out.
 
     zscore          (v - mean) / sd
-    minmax_centred  (v - min) / (max - min), minus its mean (reference sheet §3, D4)
+    minmax_centred  (v - min) / (max - min), minus its mean (published)
     A neuron that never changes becomes 0.
     """
     if how == "none":

@@ -152,6 +152,6 @@ def _median(values: np.ndarray) -> np.ndarray:
 
 
 def _error(found: np.ndarray, truth: np.ndarray) -> float:
-    """Return sqrt(1 - c^2), c the cosine of the angle between two kernels (sheet §7)."""
+    """Return sqrt(1 - c^2), c the cosine of the angle between two kernels (published)."""
     cosine = found @ truth / (np.linalg.norm(found) * np.linalg.norm(truth))
     return float(np.sqrt(max(1 - cosine**2, 0)))

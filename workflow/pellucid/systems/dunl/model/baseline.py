@@ -13,7 +13,7 @@ def offsets(
 
     kind    trial: link of the mean over the trace's own baseline bins, as published; pooled and inferred: over the
             neuron's training trials (inferred starts there); zero: 0
-    floor   least mean of a baseline from counts (sheet §3: .001)
+    floor   least mean of a baseline from counts (published: .001)
     pooled  (neuron,) from `pool`, NaN for neurons that were not seen in training: theirs is pooled over these traces
     """
     if kind == "zero":

@@ -16,7 +16,7 @@ from pellucid.errors import DataError
 EPSILON = 1e-9
 """Slack of a comparison with the tolerance, in the unit of the times, against rounding."""
 THRESHOLDS = np.linspace(0.025, 0.3, 20)
-"""Heights of the published smoothing detector (sheet §7); its time constants are 1, 10, 20 and 30 bins."""
+"""Heights of the published smoothing detector (published); its time constants are 1, 10, 20 and 30 bins."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Dictionary(nn.Module):
 
     @torch.no_grad()
     def project(self) -> None:
-        """Put the kernels back on the unit sphere, negative values of nonnegative ones at 0 first (sheet §4)."""
+        """Put the kernels back on the unit sphere, negative values of nonnegative ones at 0 first (published)."""
         rows = self.nonnegative.to(self.kernels.device)[None, :, None]
         kept = torch.where(rows, self.kernels.clamp(min=0), self.kernels)
         norm = kept.norm(dim=-1, keepdim=True)
@@ -37,7 +37,7 @@ class Dictionary(nn.Module):
         self.kernels.copy_(torch.where(norm > 0, kept / norm.clamp(min=1e-30), flat))
 
     def roughness(self) -> Tensor:
-        """Return the sum over time of (h[t + 1] - h[t])^2, mean over all kernels (sheet §5)."""
+        """Return the sum over time of (h[t + 1] - h[t])^2, mean over all kernels (published)."""
         return (self.kernels.diff(dim=-1) ** 2).sum(-1).mean()
 
 

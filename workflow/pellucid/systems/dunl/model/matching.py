@@ -34,7 +34,7 @@ def best_lag_correlations(first: np.ndarray, second: np.ndarray) -> tuple[np.nda
 
 
 def kernel_error(true: np.ndarray, estimated: np.ndarray) -> np.ndarray:
-    """Return sqrt(max(1 - <h, h^>^2, 0)) of kernels paired by position, shape (kernel,) (sheet §7)."""
+    """Return sqrt(max(1 - <h, h^>^2, 0)) of kernels paired by position, shape (kernel,) (published)."""
     return _error(np.diagonal(correlations(true, estimated)))
 
 

@@ -1,4 +1,4 @@
-"""The published settings by name (sheet §5, read in the configurations of the authors' code).
+"""The published settings by name (published, read in the configurations of the authors' code).
 
 Names of kernels and events are ours: `cue` and `reward` are the events a dataset has to name. In every preset the
 binomial likelihood counts each bin once and the baseline is that of the trial, as published. Not published, and

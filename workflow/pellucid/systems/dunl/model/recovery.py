@@ -1,4 +1,4 @@
-"""Does a fit find what a simulation put in? Kernels, codes and times of events against the truth (sheet §7)."""
+"""Does a fit find what a simulation put in? Kernels, codes and times of events against the truth (published)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -33,7 +33,7 @@ def constant_of(train: Traces, test: Traces, settings: Settings) -> np.ndarray:
 
 
 def rows_of(said: Mapping[str, Any], predicted: Predicted, lost: np.ndarray) -> list[dict[str, Any]]:
-    """Return flat rows per neuron: deviance explained, nats per bin above the constant, and R2 (sheet §7)."""
+    """Return flat rows per neuron: deviance explained, nats per bin above the constant, and R2 (published)."""
     traces, rows = predicted.traces, []
     bins = traces.valid.sum(1)
     error = np.where(traces.valid, (traces.signal - predicted.held) ** 2, 0).sum(1)

@@ -83,7 +83,7 @@ class Settings(Block):
     """One fit: kernels learnt from the training trials of a fold, or a comparator on the same trials."""
 
     preset: Literal[tuple(PRESETS)] | None = Field(  # type: ignore[valid-type]
-        None, description="published settings (sheet §5) that hold wherever this block says nothing else"
+        None, description="published settings (published) that hold wherever this block says nothing else"
     )
     kind: Literal["dunl", "constant", "psth", "gain", "glm", "pca", "nmf"] = "dunl"
     likelihood: Literal["gaussian", "poisson", "binomial"] = "binomial"

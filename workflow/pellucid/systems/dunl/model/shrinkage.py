@@ -1,4 +1,4 @@
-"""The proximal steps between two layers of the encoder, in the published order (sheet §4).
+"""The proximal steps between two layers of the encoder, in the published order (published).
 
 Codes u are (trace, kernel, position) or (group, member, slot); kernels that allow negative codes only are turned round
 beforehand, so that a code is either positive or free.

@@ -6,9 +6,9 @@ session  session.mat: `raster` (trial, time, neuron), 0 or 1 at 1 ms, or `photom
          (trial,): `reward_ul`, `trial_type` of dopamine, `reward` of photometry
 eshel    neuron1.mat, ...: `responses.spike`, the times of spikes in ms on one clock of the session, on which trials
          follow each other without a gap; `events.odorOn` in ms, 1000 ms after a trial's start: the cue, and of types
-         1-7 the reward; `events.trialType` (sheet §2, D1)
+         1-7 the reward; `events.trialType` (published)
 whisker  Dir1/Neuron1/Stim3/trngdata.mat with the first three fifths of the trials and testdata.mat with the others:
-         `y` (time, trial), 0 or 1 at 1 ms; `t` of the same shape, 1 where an event starts (sheet §2, D3)
+         `y` (time, trial), 0 or 1 at 1 ms; `t` of the same shape, 1 where an event starts (published)
 flmm     session.csv: a row for each trial; reward, trial (from 1), cue_s, reward_s, photometry.1, photometry.2, ...,
          empty after the trial's end
 """

@@ -2,7 +2,7 @@
 
 Every kernel has unit l2 norm at its own resolution. A kernel stored in bins of N ms becomes one of 1 ms by repeating
 each value N times and normalising; the other way round bins are averaged and normalised, and an amplitude A at 1 ms
-becomes A |average| at N ms, which is A / sqrt(N) for kernels constant within bins (the scale rule, sheet §4).
+becomes A |average| at N ms, which is A / sqrt(N) for kernels constant within bins (the scale rule, published).
 """
 
 import numpy as np
@@ -64,7 +64,7 @@ def names(scenario: Name, count: int) -> list[str]:
 def two_kernel() -> np.ndarray:
     """Return the kernels of the comparison with NMF in bins of 5 ms, shape (2, 80), unit norm.
 
-    h0 ~ sin(pi i / 79), h1 ~ sin(9 pi i / 79) minus its smallest sample; sheet §8.
+    h0 ~ sin(pi i / 79), h1 ~ sin(9 pi i / 79) minus its smallest sample; published.
     """
     step = np.arange(80) / 79
     fast = np.sin(9 * np.pi * step)
@@ -74,7 +74,7 @@ def two_kernel() -> np.ndarray:
 def orthogonal(count: int = 5, lags: int = 80) -> np.ndarray:
     """Return smooth orthonormal kernels in bins of 5 ms, shape (kernel, lag): sin(pi (k + 1)(i + 1) / (lags + 1)).
 
-    A design of ours: the published ones were never stored (sheet §8). The sines are a discrete sine transform's, so
+    A design of ours: the published ones were never stored (published). The sines are a discrete sine transform's, so
     they are orthogonal to rounding and begin and end near 0.
     """
     order, lag = np.arange(1, count + 1), np.arange(1, lags + 1)
@@ -84,7 +84,7 @@ def orthogonal(count: int = 5, lags: int = 80) -> np.ndarray:
 def whisker(length_ms: int = 500) -> np.ndarray:
     """Return one period of a sine at 1 ms, shape (1, length_ms), unit norm: excitation, then suppression.
 
-    A design of ours, after the sinusoid that the published fits start from (sheet §4); the simulated kernel itself was
+    A design of ours, after the sinusoid that the published fits start from (published); the simulated kernel itself was
     never stored. Averaged over 50 ms it keeps 98 % of its norm, over 5 ms all but 2e-4.
     """
     return normalised(np.sin(2 * np.pi * (np.arange(length_ms)[None] + 0.5) / length_ms))

@@ -32,7 +32,7 @@ _LAYOUTS: dict[Name, tuple[Layout, ...]] = {
 
 
 class Settings(Block):
-    """A published simulation (sheet §8) and the values that differ from its row; a key left out has the row's value."""
+    """A published simulation and the values that differ from its row; a key left out has the row's value."""
 
     scenario: Name = Field("dopamine", description="row of the published table, or photometry, a design of ours")
     layout: Layout | None = Field(

@@ -14,7 +14,7 @@ from pellucid.systems.dunl.simulate.settings import Settings
 def simulate(settings: Settings, seed: int, folder: Path) -> None:
     """Write the raw files of one session (see formats) and truth.zarr.
 
-    Spikes: z = a_n + sum_k h_k * x_k at 1 ms, Bernoulli(sigmoid(z)), sheet §8. Photometry: z and noise.
+    Spikes: z = a_n + sum_k h_k * x_k at 1 ms, Bernoulli(sigmoid(z)); published. Photometry: z and noise.
     """
     row = settings.row()
     generator = np.random.default_rng(seed)
@@ -35,7 +35,7 @@ def truth(scenario: Name, row: Row, design: events.Design, shapes: np.ndarray, b
 
     shapes    (kernel, lag) at the resolution of the raw samples, unit norm
     baseline  (neuron,)
-    Amplitudes are those of unit-norm kernels in bins of N ms, A / sqrt(N) (sheet §4). Onsets are on the trial's clock,
+    Amplitudes are those of unit-norm kernels in bins of N ms, A / sqrt(N) (published). Onsets are on the trial's clock,
     which starts with the trial or, in the layout eshel, at odorOn.
     """
     binned, factor = kernels.binned(shapes, row.bin_ms // row.step_ms)

@@ -4,19 +4,11 @@ The presets of figures 3 to 5 keep batch norm as released, those named `unit` ha
 not depend on running statistics. Ranges of penalties are those searched; validation images choose.
 """
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
+from pellucid.settings import merged
+
 Preset = Literal["fig3", "fig3_unit", "fig4", "fig5", "fig5_fixed", "fig5_dense", "v1", "v1_fixed", "v1_dense", "lnp"]
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `base` with the values of `over`, block by block; lists are replaced as a whole."""
-    out = dict(base)
-    for key, value in over.items():
-        nested = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
-        out[key] = merged(out[key], value) if nested else value
-    return out
 
 
 _MASK_L1 = [0.001, 0.00215, 0.00464, 0.01, 0.0215, 0.0464, 0.1, 0.215, 0.464, 1.0]  # geomspace(.001, 1, 10)

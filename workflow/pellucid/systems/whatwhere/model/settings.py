@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from pellucid.learning.settings import Device, Schedule
-from pellucid.settings import Block
-from pellucid.systems.whatwhere.model.presets import PRESETS, Preset, merged
+from pellucid.settings import Block, merged
+from pellucid.systems.whatwhere.model.presets import PRESETS, Preset
 
 Sign = Literal["signed", "nonnegative"]
 
