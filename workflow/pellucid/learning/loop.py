@@ -81,6 +81,11 @@ def prepare(device: Device, seed: int) -> torch.device:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.manual_seed(seed)
+    return place(device)
+
+
+def place(device: Device) -> torch.device:
+    """Return the device that settings ask for. Raises DataError for one that this machine does not have."""
     if device.name != "auto":
         available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
         if not available[device.name]:
