@@ -1,1 +1,1 @@
-"""Attribution shared by the systems: shuffling, its intervals and its null."""
+"""Attribution shared by the systems: shuffling with its null, expected gradients, and occlusion."""

@@ -1,0 +1,1 @@
+"""Which areas carry the decoded state: expected gradients, single traces, deletion, occlusion, and their nulls."""
