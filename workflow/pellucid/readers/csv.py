@@ -49,7 +49,7 @@ def read(files: Sequence[Path], settings: Settings) -> "xr.DataTree":
     length, or where no row has the text asked for.
     """
     files = select(files, settings)
-    parts = {path.stem: _table(path, settings) for path in files}
+    parts = {path.stem: table(path, settings) for path in files}
     return assemble(layout.Sources(parts), settings.groups, layout.where(files))
 
 
@@ -92,8 +92,11 @@ class _Table(Mapping[str, "np.ndarray"]):
         return len(self._columns)
 
 
-def _table(path: Path, settings: Settings) -> _Table:
-    """Read a table block by block, holding only its numbers and the texts asked for."""
+def table(path: Path, settings: Settings) -> Mapping[str, "np.ndarray"]:
+    """Return the columns of one table by name, shape (row,); a wrong cell is an error where its column is used.
+
+    It is read block by block, holding only its numbers and the texts asked for. Raises DataError.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             return _columns(file, path, settings)

@@ -19,6 +19,8 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "readers/assemble.py",
         "readers/matlab73.py",
         "readers/matfile.py",
+        "readers/csv.py",
+        "readers/tiff_movie.py",
         "readers/{reader}.py",
     ),
     "preprocess": ("stages/preprocess.py", "preprocess", "systems/{system}/features"),
