@@ -1,6 +1,9 @@
-"""Behaviour on the clock of the features: interpolation, circular variables and laps."""
+"""Behaviour on the clock of the features: interpolation, circular variables, laps and states."""
 
 import numpy as np
+
+ROUNDING = 1e-6
+"""Samples by which a length in seconds may miss a whole number of them."""
 
 
 def resample(times: np.ndarray, values: np.ndarray, at: np.ndarray, *, angular: bool = False) -> np.ndarray:
@@ -53,3 +56,78 @@ def laps(position: np.ndarray, period: float) -> np.ndarray:
     forward = unwrapped[-1] >= unwrapped[0]
     furthest = np.maximum.accumulate(lap) if forward else np.minimum.accumulate(lap)
     return np.asarray(np.abs(furthest - furthest[0]).astype(np.int64))
+
+
+def nearest(times: np.ndarray, values: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return the value of the nearest sample at each row, shape (row,) float64; for states, which have none between.
+
+    times   (time,) seconds, increasing
+    values  (time,); a NaN sample gives NaN
+    at      (row,) seconds; a row further than one median interval outside the samples is NaN
+    Of two samples equally near the earlier one counts.
+    """
+    times, values = np.asarray(times, float), np.asarray(values, float)
+    after = np.clip(np.searchsorted(times, at), 1, max(1, len(times) - 1))
+    index = np.minimum(after, len(times) - 1)
+    index = np.where(np.abs(at - times[after - 1]) <= np.abs(times[index] - at), after - 1, index)
+    reach = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    outside = (at < times[0] - reach) | (at > times[-1] + reach)
+    return np.asarray(np.where(outside, np.nan, values[index]))
+
+
+def states(
+    trace: np.ndarray, low: float, high: float, *, least_s: float = 0.0, bridge_s: float = 0.0, rate_hz: float
+) -> np.ndarray:
+    """Return state 0 or 1 of every sample of a trace, shape (time,) float32, by thresholds with hysteresis.
+
+    trace     (time,), any unit; NaN stays NaN, and what it separates is judged apart
+    low       the state becomes 0 at or below it
+    high      the state becomes 1 above it; with low = high the state is trace > high
+    bridge_s  then state 0 shorter than this between two of state 1 becomes 1
+    least_s   then bouts shorter than this, of either state, go to their neighbours, the shortest first
+    Before the first crossing the state is that of the first sample against the middle of the thresholds.
+    """
+    trace = np.asarray(trace, float)
+    out = np.full(trace.shape, np.nan, np.float32)
+    known = np.concatenate([[False], np.isfinite(trace), [False]])
+    edges = np.flatnonzero(np.diff(known.astype(np.int8))).reshape(-1, 2)
+    for start, stop in edges:
+        borders, first = _bouts(_hysteresis(trace[start:stop], low, high))
+        borders, first = _bridged(borders, first, bridge_s * rate_hz - ROUNDING)
+        borders, first = _lasting(borders, first, least_s * rate_hz - ROUNDING)
+        values = (np.arange(len(borders) - 1) + first) % 2
+        out[start:stop] = np.repeat(values, np.diff(borders))
+    return out
+
+
+def _hysteresis(trace: np.ndarray, low: float, high: float) -> np.ndarray:
+    decided = np.where(trace > high, 1, np.where(trace <= low, 0, -1))
+    if decided[0] < 0:
+        decided[0] = trace[0] > (low + high) / 2
+    last = np.maximum.accumulate(np.where(decided >= 0, np.arange(len(trace)), 0))
+    return np.asarray(decided[last])
+
+
+def _bouts(state: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the borders of runs of equal states, 0 and the length included, and the first state."""
+    return np.concatenate([[0], np.flatnonzero(np.diff(state)) + 1, [len(state)]]), int(state[0])
+
+
+def _bridged(borders: np.ndarray, first: int, least: float) -> tuple[np.ndarray, int]:
+    """Fill bouts of state 0 between two of state 1 that are shorter than so many samples."""
+    inner = np.arange(1, len(borders) - 2)
+    short = inner[((inner + first) % 2 == 0) & (np.diff(borders)[inner] < least)]
+    return np.delete(borders, np.concatenate([short, short + 1])), first
+
+
+def _lasting(borders: np.ndarray, first: int, least: float) -> tuple[np.ndarray, int]:
+    """Give bouts shorter than so many samples to their neighbours, the shortest and earliest first."""
+    while len(borders) > 2:
+        lengths = np.diff(borders)
+        bout = int(np.argmin(lengths))
+        if lengths[bout] >= least:
+            break
+        gone = [border for border in (bout, bout + 1) if 0 < border < len(borders) - 1]
+        first = 1 - first if bout == 0 else first
+        borders = np.delete(borders, gone)
+    return borders, first
