@@ -22,6 +22,7 @@ from pellucid.errors import ConfigError
 from pellucid.settings import Block
 
 SYSTEMS = {
+    "cortex": "pellucid.systems.cortex",
     "deepinsight": "pellucid.systems.deepinsight",
     "dunl": "pellucid.systems.dunl",
     "whatwhere": "pellucid.systems.whatwhere",
