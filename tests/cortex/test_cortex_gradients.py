@@ -141,3 +141,19 @@ def test_outputs_are_those_of_the_network():
         truth = network(inputs).numpy()
     np.testing.assert_allclose(gradients.evaluated(network, inputs, rows=3), truth, atol=1e-6)  # float32
     assert gradients.evaluated(network, inputs[:0]).shape == (0,)
+
+
+def test_windows_with_a_large_error_get_more_nodes():
+    """A steep sigmoid far from its middle is a kink of the path that few nodes miss."""
+
+    def steep(x):
+        return torch.sigmoid(30 * (x.sum((1, 2)) - 2.2))
+
+    inputs = torch.linspace(0.2, 1.4, 12)[:, None, None].expand(12, 3, 1)
+    baselines = torch.zeros(1, 3, 1)
+    few = gradients.expected(steep, inputs, baselines, steps=4)
+    more = gradients.refined(steep, inputs, baselines, steps=4, tolerance=0.02, doublings=6)
+    assert few.completeness().max() > 0.1
+    assert more.completeness().max() < 0.02
+    fine = few.completeness() <= 0.02
+    np.testing.assert_array_equal(more.phi[fine], few.phi[fine])  # the others are left as they are

@@ -44,11 +44,12 @@ def importance(decoder: Decoder, settings: Settings, network: nn.Module | None =
     generator = np.random.default_rng([settings.seed, decoder.fit.fold, decoder.fit.seed])
     baselines = np.sort(generator.choice(drawn.count, size=min(settings.baselines, drawn.count), replace=False))
     indices = shown.thinned(settings.windows)
-    found = gradients.expected(
+    found = gradients.refined(
         explained(network, settings),
         on_device(network, shown.take(indices)),
         on_device(network, drawn.take(baselines)),
         steps=settings.steps,
+        tolerance=settings.tolerance,
     )
     errors, state = found.completeness(), shown.state[indices]
     chance = 1 / (1 + np.exp(-found.output)) if settings.explain == "logit" else found.output

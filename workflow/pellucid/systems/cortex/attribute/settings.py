@@ -50,7 +50,12 @@ class Settings(Block):
     background: Literal["train", "test"] = Field(
         "train", description="where baselines come from; published: the test animal's own windows"
     )
-    steps: int = Field(24, ge=2, description="Gauss-Legendre nodes between a baseline and a window")
+    steps: int = Field(
+        24,
+        ge=2,
+        description="Gauss-Legendre nodes between a baseline and a window; twice as many, up to three times, "
+        "for windows whose completeness error is above `tolerance`",
+    )
     tolerance: float = Field(
         0.05, gt=0, description="completeness error above which the result carries a warning, as a share of the change"
     )

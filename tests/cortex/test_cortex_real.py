@@ -1,0 +1,54 @@
+"""Whisking from parcels and whisker deflections from voltage frames (configs/real-cortex), from the mirror's files."""
+
+from pathlib import Path
+
+import pytest
+from cortex_stages import convert_all, fit_all, rest
+
+from pellucid import config, store
+from pellucid.stages import fetch
+from recordings import ROOT, find
+
+CONFIG = config.load(ROOT / "configs" / "real-cortex" / "config.yaml")
+
+pytestmark = [pytest.mark.recording, pytest.mark.slow]
+
+
+def prepared(analysis, folder, monkeypatch):
+    """Fetch and convert the recordings of an analysis; returns its block and its folder."""
+    monkeypatch.chdir(folder)
+    block = CONFIG["analyses"][analysis]
+    recordings = {name: one for name, one in CONFIG["recordings"].items() if one["dataset"] == block["dataset"]}
+    for one in recordings.values():
+        name = Path(one["raw"]).name
+        (file,) = CONFIG["fetch"][name]["files"].values()
+        mirror = find(Path(file["mirror"]).name, file["sha256"])
+        monkeypatch.setenv(fetch.MIRROR, str(mirror.parents[len(Path(file["mirror"]).parts) - 1]))
+        fetch.fetch(CONFIG["fetch"][name], Path(one["raw"]))
+    return block, convert_all(analysis, recordings, block["preprocess"])
+
+
+def test_parcels_tell_high_from_low_whisking(tmp_path, monkeypatch):
+    block, base = prepared("isfn_whisking", tmp_path, monkeypatch)
+    models = {"linear": block["fit"]["models"]["linear"], "main": {}}
+    shared = block["fit"]["shared"] | {"training": block["fit"]["shared"]["training"] | {"epochs": 4}}
+    fit_all(base, {"shared": shared, "models": models}, folds=range(0, 8, 2))
+    drawn = rest("isfn", base, attributed={"windows": 40, "baselines": 2, "deletion": {"windows": 200, "draws": 2}})
+    assert {"importance", "decoders", "examples"} <= drawn
+    aucs = {row["model"]: row["auc"] for row in store.read_json(base / "metrics.json")["models"]}
+    # a plain median split gave a linear decoder .79 (.72 to .89 by block); hysteresis leaves out what lies between
+    assert 0.74 < aucs["linear"] < 0.92
+    assert 0.7 < aucs["main"] < 0.92
+
+
+def test_voltage_frames_tell_response_from_before_once_prepared(tmp_path, monkeypatch):
+    block, base = prepared("jedi_whisker", tmp_path, monkeypatch)
+    models = {name: block["fit"]["models"][name] for name in ("linear", "raw_linear")}
+    fit_all(
+        base, {"shared": block["fit"]["shared"], "models": models | {"main": models["linear"] | {"input": "unmasked"}}}
+    )
+    rest("jedi", base, attributed={"windows": 20, "baselines": 2, "deletion": {"windows": 50, "draws": 2}})
+    aucs = {row["model"]: row["auc"] for row in store.read_json(base / "metrics.json")["models"]}
+    assert aucs["linear"] > 0.95  # .99 to 1.0 was measured elsewhere with two training mice; here there is one
+    assert 0.35 < aucs["raw_linear"] < 0.65
+    assert aucs["main"] < aucs["linear"] - 0.05  # outlier pixels alone spoil it
