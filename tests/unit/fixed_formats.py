@@ -7,7 +7,16 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from pellucid.readers import antolik, image_set, odour_mat, ppd, trial_calcium, whisker_mat, whisker_segments
+from pellucid.readers import (
+    antolik,
+    cortex_mat,
+    image_set,
+    odour_mat,
+    ppd,
+    trial_calcium,
+    whisker_mat,
+    whisker_segments,
+)
 
 ONSETS = ("stimulus1_s", "stimulus7_s", "reward_s")
 UNITS = ("Dir17/Neuron2", "Dir1/Neuron1")
@@ -248,6 +257,46 @@ def pictures_tree() -> xr.DataTree:
     return xr.DataTree.from_dict({"/stimulus": xr.Dataset(stimulus), "/responses": xr.Dataset(answers, names)})
 
 
+def session_of_mouse() -> dict[str, list[np.ndarray]]:
+    """Return signals (3 ROIs), states and speed of two sessions of one mouse."""
+    generator = np.random.default_rng(10)
+    frames = (31, 20)
+    return {
+        "signal": [generator.normal(size=(3, count)).astype(np.float32) for count in frames],
+        "runrest": [generator.integers(0, 2, (1, count)).astype(np.uint8) for count in frames],
+        "speed": [generator.gamma(1.0, size=(1, count)) for count in frames],
+    }
+
+
+def save_cortex(folder: Path) -> None:
+    for name, sessions in session_of_mouse().items():
+        stem = "signal_2mice_raw" if name == "signal" else f"{name}_2mice"
+        cortex_mat.write(folder / f"{stem}.mat", name, 2, lambda mouse, made=sessions: made[:mouse])
+
+
+def cortex_tree() -> xr.DataTree:
+    made = {name: sessions[1] for name, sessions in session_of_mouse().items()}
+    unknown = ("roi", np.full(3, np.nan), {"units": "1"})
+    imaging = xr.Dataset(
+        {"signal": (("time", "roi"), made["signal"].T, {"units": "dF/F"})},
+        {
+            "roi": np.array(["1", "2", "3"], dtype=object),
+            "row": unknown,
+            "column": unknown,
+            "area": ("roi", np.array(["", "", ""], dtype=object)),
+        },
+        {"rate_hz": 30.0, "start_s": 0.0},
+    )
+    behaviour = xr.Dataset(
+        {
+            "run": ("time", made["runrest"][0], {"units": "1"}),
+            "speed": ("time", made["speed"][0], {"units": "cm/s"}),
+        },
+        attrs={"rate_hz": 30.0, "start_s": 0.0},
+    )
+    return xr.DataTree.from_dict({"/imaging": imaging, "/behaviour": behaviour})
+
+
 PICTURES = {"images": "pattern", "binary": True, "responses": "neu*", "neurons": {"neu75": "first"}, "units": "dF/F"}
 
 FIXED = {
@@ -271,6 +320,13 @@ FIXED = {
     "segments": Fixed("whisker_segments", save_segments, segment_tree, "cell.mat", {"segment": 1}),
     "region": Fixed("antolik", save_region("."), region_tree, "Data/region2/raw_validation_set.npy", {"region": 2}),
     "region-zip": Fixed("antolik", save_region("data.zip"), region_tree, "data.zip", {"region": 2}),
+    "cortex": Fixed(
+        "cortex_mat",
+        save_cortex,
+        cortex_tree,
+        "signal_2mice_raw.mat",
+        {"mouse": 2, "session": 1, "signal": "signal_2mice_raw"},
+    ),
     "images-png": Fixed("image_set", save_pictures(False), pictures_tree, "pattern/11.png", PICTURES),
     "images-npz": Fixed("image_set", save_pictures(True), pictures_tree, "pattern.npz", PICTURES),
 }

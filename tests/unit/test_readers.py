@@ -23,7 +23,7 @@ from hypothesis.extra import numpy as hnp
 
 from pellucid import config, readers, schema, store
 from pellucid.errors import ConfigError, DataError, MissingError, PellucidError
-from pellucid.readers import binary, csv, matlab, torch_file
+from pellucid.readers import binary, csv, matlab, tiff, torch_file
 from pellucid.readers import numpy as numpy_reader
 from recordings import find
 
@@ -80,6 +80,11 @@ def save_csv(folder: Path, arrays: dict[str, np.ndarray]) -> None:
     csv.write(folder / "behaviour.csv", {"t": arrays["clock"], "position": arrays["position"]})
 
 
+def save_tiff(folder: Path, arrays: dict[str, np.ndarray]) -> None:
+    tiff.write(folder / "signal.tif", arrays["signal"][None])  # one image
+    csv.write(folder / "behaviour.csv", {"t": arrays["clock"], "position": arrays["position"]})
+
+
 def save_matlab(**options: object) -> Callable[[Path, dict[str, np.ndarray]], None]:
     def save(folder: Path, arrays: dict[str, np.ndarray]) -> None:
         content = {"lfp": {"signal": arrays["signal"]}, "track": ["x", arrays["position"]], "t": arrays["clock"]}
@@ -115,6 +120,7 @@ FORMATS = {
     "matlab-7.3z": Format("matlab", save_matlab(version="7.3", compress=True), MAT, halve("session.mat")),
     "npy": Format("numpy", lambda f, a: numpy_reader.write(f, a), PLAIN, halve("signal.npy")),
     "npz": Format("numpy", lambda f, a: numpy_reader.write(f / "s.npz", a), PLAIN, halve("s.npz")),
+    "tiff": Format("tiff", save_tiff, {"signal": "signal", "position": "position", "clock": "t"}, halve("signal.tif")),
     "torch": Format("torch_file", lambda f, a: torch_file.write(f / "s.pt", a), PLAIN, halve("s.pt")),
 }
 every = pytest.mark.parametrize("name", [*FORMATS, *FIXED])
@@ -363,7 +369,7 @@ def test_any_column_survives(numbers, whole, tmp_path):
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=st.floats(0, 1), change=st.integers(1, 255), cut=st.booleans())
-@pytest.mark.parametrize("name", ["matlab-5", "matlab-7", "matlab-7.3", "npy", "npz", "torch", *FIXED])
+@pytest.mark.parametrize("name", ["matlab-5", "matlab-7", "matlab-7.3", "npy", "npz", "tiff", "torch", *FIXED])
 def test_damage_is_noticed_or_harmless(name, start, change, cut, tmp_path):
     save(name, tmp_path)
     path = truncate(name, tmp_path)

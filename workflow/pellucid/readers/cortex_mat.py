@@ -77,8 +77,8 @@ def read(files: Sequence[Path], settings: Settings) -> "xr.DataTree":
 
     files     .mat files of any version
     settings  see Settings
-    Gives /imaging signal (time, roi), and signal_405 if there is `violet`, with roi ids "1", "2", ..., row and column of
-    their centres as fractions of height and width and their area (see ROIS; NaN and "" unless there are 50 ROIs);
+    Gives /imaging signal (time, roi), and signal_405 if there is `violet`, with roi ids "1", "2", ..., row and column
+    of their centres as fractions of height and width and their area (see ROIS; NaN and "" unless there are 50 ROIs);
     /behaviour run (time) uint8 and, where it was recorded, speed (time), in cm/s presumably.
     Raises DataError: damage, a session that is not there, other lengths, or a run that is neither 0 nor 1.
     """

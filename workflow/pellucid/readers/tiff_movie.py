@@ -156,6 +156,9 @@ def _mapped(path: Path, file: "tifffile.TiffFile") -> _Mapped | None:
     offset, dtype = found.dataoffset, found.dtype.newbyteorder(file.byteorder)
     if len(file.series) != 1 or offset is None:
         return None
+    promised = int((file.imagej_metadata or {}).get("images", 1))
+    if file.pages.first.offset < offset and promised > math.prod(found.shape[:-2]):
+        raise ValueError(f"frames are missing of the {promised} that its description promises")
     end = offset + math.prod(found.shape) * dtype.itemsize
     if end > file.filehandle.size:
         raise ValueError(f"{file.filehandle.size} of {end} bytes")

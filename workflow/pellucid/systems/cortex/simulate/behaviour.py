@@ -57,7 +57,7 @@ def speed(run: np.ndarray, rate_hz: float, generator: np.random.Generator) -> np
     frames = np.arange(len(run))
     near = np.abs(frames[:, None] - edges).min(axis=1) if len(edges) else np.full(len(run), np.inf)
     settled = 1 - np.exp(-near / rate_hz / 0.3)
-    pace = 8 * np.exp(0.3 * slow(len(run), 1, 1.0, rate_hz, generator)[:, 0])
+    pace = 8 * np.exp(0.3 * slow(len(run), 1, 5.0, rate_hz, generator)[:, 0])
     still = 0.45 * (1 - settled) + 0.02 * settled * generator.random(len(run))
     return np.where(run == 1, THRESHOLD + 0.05 + pace * settled, still)
 

@@ -7,7 +7,7 @@ from pellucid.systems.cortex.simulate.settings import Flicker, Haemodynamics, Mo
 
 PEAK_S = 1.0
 GAMMA_SHAPE = 2.3
-KERNEL_S = 6.0
+KERNEL_S = 10.0
 
 OWN_S = 1.65
 """Time constant of an independent haemodynamic process, that of the shared activity."""
@@ -18,12 +18,15 @@ CAPILLARIES = 0.4
 VESSELS = 4
 """Visible vessels from the midline to either side."""
 
+ANGLE, ANGLE_SD = np.pi / 4, 0.3
+"""Where a running mouse pushes the image, about the same in all mice of one rig, in rad from columns to rows."""
+
 BORDER = 1 / 16
 """Width of the border that flickers, as a share of a side."""
 
 
 def kernel(rate_hz: float) -> np.ndarray:
-    """Return how blood volume follows activity, shape (lag,), sum 1: a gamma density with its peak at 1 s, 6 s long."""
+    """Return how blood volume follows activity, shape (lag,), sum 1: a gamma density, peak at 1 s, 10 s long."""
     t = np.arange(round(KERNEL_S * rate_hz)) / rate_hz
     shape = (t / PEAK_S) ** (GAMMA_SHAPE - 1) * np.exp(-(GAMMA_SHAPE - 1) * t / PEAK_S)
     return np.asarray(shape / shape.sum())
@@ -42,11 +45,19 @@ def haemodynamics(
     return np.asarray(-options.amplitude * np.convolve(cause, kernel(rate_hz))[: len(cause)])
 
 
-def shifts(options: Motion, run: np.ndarray, angle: float, generator: np.random.Generator) -> np.ndarray:
-    """Draw dy and dx, shape (time, 2) in px: in a run jitter (u + n / 2), u at an angle, n white; else 0."""
+def angle(generator: np.random.Generator) -> float:
+    """Draw the direction in which a mouse pushes the image, in rad."""
+    return float(generator.normal(ANGLE, ANGLE_SD))
+
+
+def shifts(options: Motion, run: np.ndarray, direction: float, generator: np.random.Generator) -> np.ndarray:
+    """Draw dy and dx, shape (time, 2) in px: in a run jitter (u + n / 2), n white; else 0.
+
+    direction  of u, of length 1, in rad
+    """
     white = generator.standard_normal((len(run), 2))
-    direction = np.array([np.sin(angle), np.cos(angle)])
-    return np.asarray(options.jitter_px * run[:, None] * (direction + 0.5 * white))
+    u = np.array([np.sin(direction), np.cos(direction)])
+    return np.asarray(options.jitter_px * run[:, None] * (u + 0.5 * white))
 
 
 def flicker(options: Flicker, run: np.ndarray, generator: np.random.Generator) -> np.ndarray:

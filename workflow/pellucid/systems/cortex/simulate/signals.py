@@ -82,14 +82,16 @@ def simulated(settings: Settings, seed: int, mouse: int, number: int) -> Session
     """
     frames, rate_hz = settings.length, settings.rate_hz
     own = mouse_streams(seed, mouse)
-    means_s, angle = behaviour.bout_means(own[0]), own[2].uniform(0, 2 * np.pi)
+    means_s, angle = behaviour.bout_means(own[0]), confounds.angle(own[2])
     acts, pace, gain, common, private, drift, blood, violet, motion, light = _streams(seed, (1, mouse, number), 10)
     run = behaviour.bouts(means_s, frames, rate_hz, acts)
     driven = behaviour.drive(run, rate_hz)
     shared = slow(frames, 1, _tau_s(SHARED_RHO), rate_hz, common)[:, 0]
     neural = driven[:, None] * gains(settings) * gain.normal(1, GAIN_SD, len(ROIS)) + SHARED * shared[:, None]
-    options = settings.haemodynamics
-    haemodynamics = None if options is None else confounds.haemodynamics(options, shared, driven, rate_hz, blood)
+    haemodynamics = second = None
+    if (options := settings.haemodynamics) is not None:
+        haemodynamics = confounds.haemodynamics(options, shared, driven, rate_hz, blood)
+        second = _violet(haemodynamics, options.violet_noise, violet)
     return Session(
         run=run,
         speed=behaviour.speed(run, rate_hz, pace),
@@ -98,9 +100,7 @@ def simulated(settings: Settings, seed: int, mouse: int, number: int) -> Session
         activity=neural + _private(frames, rate_hz, private),
         drift=_drift(settings, drift),
         haemodynamics=haemodynamics,
-        violet=None
-        if options is None or haemodynamics is None
-        else _violet(haemodynamics, options.violet_noise, violet),
+        violet=second,
         shift=None if settings.motion is None else confounds.shifts(settings.motion, run, angle, motion),
         flicker=None if settings.flicker is None else confounds.flicker(settings.flicker, run, light),
         camera=np.random.SeedSequence(seed, spawn_key=(2, mouse, number)),
@@ -123,7 +123,7 @@ def _private(frames: int, rate_hz: float, generator: np.random.Generator) -> np.
 
 
 def _drift(settings: Settings, generator: np.random.Generator) -> np.ndarray:
-    """Draw size N(1, .3) (exp(-t / 120 s) + 0.5 sin(2 pi t / 100 s + phase)), shape (time, roi)."""
+    """Draw size N(1, .3) (exp(-t / 120 s) + 0.5 sin(2 pi t / 100 s + phase)), shape (time, roi), one phase for all."""
     t = np.arange(settings.length)[:, None] / settings.rate_hz
     size = settings.drift_size * generator.normal(1, DRIFT_SD, len(ROIS))
     phase = generator.uniform(0, 2 * np.pi)
