@@ -1,7 +1,24 @@
-"""What figures of every system check before they draw."""
+"""What drawing the figures of every system has in common."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
 
 from pellucid.artifacts import Results
 from pellucid.errors import DataError
+from pellucid.settings import Block
+
+Options = TypeVar("Options", bound=Block)
+
+
+def draw_all(
+    figures: Sequence[Callable[[Results, Options, Path], None]], results: Results, settings: Options, folder: Path
+) -> None:
+    """Draw figures into a folder, one after the other."""
+    for one in tqdm(figures, desc="figures", disable=None):
+        one(results, settings, folder)
 
 
 def check_model(results: Results, model: str) -> None:

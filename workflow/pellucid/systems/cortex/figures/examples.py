@@ -127,7 +127,7 @@ def _frames(made: Figure, axis: Axes, data: xr.Dataset, part: Stretch, rows: np.
     scale = float(data.attrs.get("sd", 1.0)) or 1.0
     values = (np.asarray(data["movie"].isel(time=rows).values, float) - ground) / scale
     known = np.abs(values[np.isfinite(values)])
-    most = float(np.quantile(known, 0.995)) or 1.0 if len(known) else 1.0
+    most = min(float(np.quantile(known, 0.995)), 10 * float(np.median(known))) or 1.0 if len(known) else 1.0
     first = made.add_subplot(inner[0, 0])
     first.imshow(ground, cmap="gray", interpolation="nearest")
     panels.bare(first, "mean image")

@@ -9,11 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from pellucid.artifacts import Results
 from pellucid.plotting import style
+from pellucid.plotting.legends import legend as legend
+from pellucid.plotting.legends import line as line
+from pellucid.plotting.legends import patch as patch
 from pellucid.systems.cortex.figures import shown, tested
 
 STATE = "#E69F00"
@@ -21,26 +22,6 @@ STATE = "#E69F00"
 
 FLAG = "#D55E00"
 """What a reader must not overlook."""
-
-
-def legend(made: Figure, entries: Mapping[str, Artist], title: str = "") -> None:
-    """Write the legend of a figure on its right, outside all panels."""
-    if entries:
-        made.legend(
-            list(entries.values()), list(entries), loc="outside right upper", title=title or None, fontsize=7,
-            title_fontsize=7, alignment="left",
-        )  # fmt: skip
-
-
-def line(colour: str, **how: Any) -> Line2D:  # noqa: ANN401 - options of matplotlib
-    """Return an entry of a legend: a line, dots or both."""
-    options: dict[str, Any] = {"color": colour, "markersize": 4} | how
-    return Line2D([], [], **options)
-
-
-def patch(colour: str, alpha: float = 1.0) -> Patch:
-    """Return a filled entry of a legend."""
-    return Patch(facecolor=colour, alpha=alpha, linewidth=0)
 
 
 def of_tests(results: Results) -> dict[str, Artist]:

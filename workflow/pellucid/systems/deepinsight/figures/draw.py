@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tqdm import tqdm
-
 from pellucid.artifacts import Results
+from pellucid.plotting.shown import draw_all
 from pellucid.systems.deepinsight.figures import decoding, influence, training
 from pellucid.systems.deepinsight.figures.settings import Settings
 
@@ -19,5 +18,4 @@ def draw(results: Results, settings: Settings, folder: Path) -> None:
         figures += [influence.spectrum, influence.faithfulness]
     if "channel" in results.attribution.children:
         figures.append(influence.channels)
-    for one in tqdm(figures, desc="figures", disable=None):
-        one(results, settings, folder)
+    draw_all(figures, results, settings, folder)

@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tqdm import tqdm
-
 from pellucid.artifacts import Results
-from pellucid.plotting.shown import check_model
+from pellucid.plotting.shown import check_model, draw_all
 from pellucid.systems.dunl.figures import (
     correlations,
     covariates,
@@ -37,8 +35,7 @@ def draw(results: Results, settings: Settings, folder: Path) -> None:
     Raises DataError if the settings name a model that was not fitted, or not the one that was attributed.
     """
     check_model(results, settings.model)
-    for one in tqdm(figures(results, settings), desc="figures", disable=None):
-        one(results, settings, folder)
+    draw_all(figures(results, settings), results, settings, folder)
 
 
 def figures(results: Results, settings: Settings) -> list[Draw]:

@@ -1,17 +1,16 @@
 """Panels in rows, legends beside them, small images, dots with intervals, and lines of equality."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from pellucid.plotting import style
+from pellucid.plotting.legends import legend as legend
+from pellucid.plotting.legends import line as line
+from pellucid.plotting.legends import patch as patch
 from pellucid.systems.whatwhere.figures import shown
 
 DARK = "#333333"
@@ -30,25 +29,6 @@ def grid(
     for unused in axes.ravel()[count:]:
         unused.remove()
     return made, list(axes.ravel()[:count])
-
-
-def legend(made: Figure, entries: Mapping[str, Artist], title: str = "") -> None:
-    """Write the legend of a figure on its right, outside all panels."""
-    if entries:
-        made.legend(
-            list(entries.values()), list(entries), loc="outside right upper", title=title or None, fontsize=7,
-            title_fontsize=7, alignment="left",
-        )  # fmt: skip
-
-
-def line(colour: str, **how: Any) -> Line2D:  # noqa: ANN401 - options of matplotlib
-    """Return an entry of a legend: a line, dots or both."""
-    return Line2D([], [], color=colour, markersize=4, **how)
-
-
-def patch(colour: str) -> Patch:
-    """Return a filled entry of a legend."""
-    return Patch(facecolor=colour, linewidth=0)
 
 
 def picture(axis: Axes, values: np.ndarray, *, offset: Sequence[float] = (0, 0)) -> AxesImage:
