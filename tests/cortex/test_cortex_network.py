@@ -179,3 +179,18 @@ def test_without_network_or_file_the_start_is_said_or_refused(monkeypatch):
 def test_settings_that_mean_nothing_are_refused(wrong):
     with pytest.raises(ValidationError):
         Settings(**wrong)
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+@pytest.mark.parametrize("settings", [{}, {"cell": "keras_gru"}, {"preset": "small_cnn_gru"}])
+def test_an_accelerator_gives_the_outputs_of_the_cpu(device, settings):
+    if not (torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()):
+        pytest.skip(f"no {device} device on this machine")
+    torch.manual_seed(0)
+    made = Settings(**settings)
+    network = (Recurrent(50, made) if made.kind == "rnn" else Images(made, (32, 32))).eval()
+    x = torch.rand(6, 31, 50) if made.kind == "rnn" else torch.randn(6, 11, 3, 32, 32)
+    with torch.inference_mode():
+        expected = network(x)
+        found = network.to(device)(x.to(device)).cpu()
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)  # float32 sums in another order
