@@ -85,6 +85,11 @@ def extracted(path, tree, **given):
 
 
 def collected(folder, trees, **given):
+    split = {"by": "subject"} | given.get("split", {})
+    if split["by"] == "subject":
+        count = len({tree.attrs["subject"] for tree in trees.values()})
+        split.setdefault("folds", count if split.get("pairs") == "next" else max(2, count * (count - 1)))
+    given["split"] = split
     for name, tree in trees.items():
         extract(tree, settings(**given), folder / f"{name}.zarr")
     return collect({name: store.open_store(folder / f"{name}.zarr") for name in trees}, settings(**given))

@@ -29,7 +29,7 @@ def test_every_ordered_pair_of_mice_is_a_fold_and_no_session_is_split():
         pairs.append((*held[1], *held[2]))
     assert len(set(pairs)) == 20
     assert pairs == sorted(pairs)  # validation first, as published
-    following = folds.make(segments, subjects, Split(pairs="next"), RATE)
+    following = folds.make(segments, subjects, Split(pairs="next", folds=5), RATE)
     assert [({*f.validation}, {*f.test}) for f in following] == [
         ({f"m{(i + 1) % 5}_s{s}" for s in range(2)}, {f"m{i}_s{s}" for s in range(2)}) for i in range(5)
     ]

@@ -61,7 +61,7 @@ RESPONSES = {
         "raw": {"kind": "movie", "source": "/trials/frames"},
     },
     "label": {"trials": {"before": [0, 1], "response": [3, 4, 5]}},
-    "split": {"by": "subject", "pairs": "next"},
+    "split": {"by": "subject", "pairs": "next", "folds": 3},
 }
 
 

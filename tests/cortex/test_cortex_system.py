@@ -15,7 +15,7 @@ from recordings import ROOT
 DEMO = config.load(ROOT / "config.yaml")
 QUICK = {"epochs": 3, "windows": 3000, "rate": 0.003}
 ROI = {"roi": {"kind": "traces", "source": "/imaging/signal", "detrend_s": 33.3}}
-NEXT = {"by": "subject", "pairs": "next"}
+NEXT = {"by": "subject", "pairs": "next", "folds": 3}
 
 
 def cells(mice, sessions=1, raw="data/raw/cells"):
@@ -95,7 +95,9 @@ def test_whole_mice_are_held_out_in_ordered_pairs(tmp_path, monkeypatch):
     options = {"scenario": "roi", "mice": 4, "sessions": [1, 2, 1, 1], "frames": 300}
     simulate.simulate("cortex", 0, options, Path("data/raw/cells"))
     recordings = cells(4) | {name: one for name, one in cells(4, sessions=2).items() if name == "m2_s1"}
-    base = convert_all("cells", recordings, {"inputs": ROI})
+    with pytest.raises(DataError, match="folds: 12 for 4 mice"):
+        convert_all("cells", recordings, {"inputs": ROI})
+    base = convert_all("cells", recordings, {"inputs": ROI, "split": {"by": "subject", "folds": 12}})
     folds = store.read_json(base / "features.json")["folds"]
     assert len(folds) == 12
     pairs = {tuple(sorted({name[:2] for name in fold[part]})[0] for part in ("validation", "test")) for fold in folds}

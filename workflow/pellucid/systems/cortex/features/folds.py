@@ -47,6 +47,13 @@ def _mice(rows: Mapping[str, int], subjects: Mapping[str, str], settings: Split)
         )
     following = [(mice[(index + 1) % len(mice)], mouse) for index, mouse in enumerate(mice)]
     pairs = list(permutations(mice, 2)) if settings.pairs == "all" else following
+    if len(pairs) != settings.folds:
+        raise DataError(
+            f"split by subject, pairs: {settings.pairs}",
+            expected=f"folds: {len(pairs)} for {len(mice)} mice ({', '.join(mice)})",
+            found=f"folds: {settings.folds}",
+            remedy="Set `split.folds`, which says how many fits there are before the recordings are read.",
+        )
     return [_fold(rows, subjects, *pair) for pair in pairs]
 
 

@@ -189,7 +189,12 @@ class Split(Parts):
         description="with `by: subject`; all: one fold for every ordered pair (validation, test) of mice, 20 for 5 "
         "(published); next: one fold for each mouse, which tests, while the next one validates",
     )
-    folds: int = Field(5, ge=2, description="number of blocks, with `by: block`")
+    folds: int = Field(
+        20,
+        ge=2,
+        description="how many there are: blocks with `by: block`; of n mice with `by: subject` n (n - 1) for `pairs: "
+        "all`, which is 20 for 5, and n for `pairs: next`",
+    )
     purge_s: float = Field(
         1.0,
         ge=0,
