@@ -75,7 +75,7 @@ def encode(
     return Windows(sessions, reach, *chosen)
 
 
-def predict(network: Images, windows: Windows, *, size: int = 4096) -> np.ndarray:
+def predict(network: Images, windows: Windows, *, size: int = 512) -> np.ndarray:
     """Return the output of windows of features, (window,): logits, or standardised speed."""
     device = next(network.parameters()).device
     found = []

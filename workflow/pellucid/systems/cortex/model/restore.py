@@ -15,8 +15,8 @@ from pellucid.systems.cortex.model.network import Images, Linear, Recurrent
 from pellucid.systems.cortex.model.settings import Settings
 from pellucid.systems.cortex.model.windows import Windows
 
-BATCH = 4096
-"""Windows of traces predicted at once."""
+BATCH = 512
+"""Windows of traces predicted at once; more of them leave the caches of a CPU."""
 
 
 class Decoder:
