@@ -9,11 +9,12 @@ import xarray as xr
 from cortex_recordings import IDS, LABEL, MOVIE, RATE, ROI, SIZE, event_aligned, extracted, recording, settings
 from pydantic import ValidationError
 
-from pellucid import store
-from pellucid.errors import DataError, MissingError, PellucidError
+from pellucid import config, store
+from pellucid.errors import ConfigError, DataError, MissingError, PellucidError
 from pellucid.preprocess import haemodynamics, registration, streams
 from pellucid.preprocess.streams import Stream
 from pellucid.systems.cortex.features.extract import extract
+from pellucid.systems.cortex.features.settings import Settings
 
 # ---- inputs ----
 
@@ -427,3 +428,20 @@ def test_labels_that_trials_do_not_have(label, words, tmp_path):
     with pytest.raises(DataError) as caught:
         extracted(tmp_path / "x.zarr", event_aligned(), inputs=inputs, label=label)
     assert all(word in str(caught.value) for word in words)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"source": "/imaging/signal"}, r"inputs\.roi\.kind: expected the key 'kind', found none"),
+        (
+            {"kind": "trace", "source": "/x"},
+            r"inputs\.roi\.kind: expected one of traces, movie, found 'trace'. Did you mean",
+        ),
+        ({"kind": "traces", "source": "/x", "detrend": 33}, r"inputs\.roi\.detrend: .*Did you mean 'detrend_s'"),
+        ({"kind": "movie", "source": "/x", "detrend_s": -1}, r"inputs\.roi\.detrend_s: expected greater than 0"),
+    ],
+)
+def test_a_wrong_input_is_named_as_the_user_wrote_it(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        config.parse(Settings, {"inputs": {"roi": wrong}}, "preprocess")

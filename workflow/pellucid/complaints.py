@@ -30,6 +30,9 @@ def explain(error: ValidationError, block: type[Block], prefix: str) -> ConfigEr
         return ConfigError(place, expected="a known key", found=f"unknown {key!r}", remedy=remedy)
     if first["type"] == "missing":
         return ConfigError(place, expected=f"the key {key!r}", found="none", remedy="Add it.")
+    if first["type"] == "union_tag_not_found":
+        tag = first["ctx"]["discriminator"].strip("'")
+        return ConfigError(f"{place}.{tag}", expected=f"the key {tag!r}", found="none", remedy="Add it.")
     if first["type"] in ("union_tag_invalid", "literal_error"):
         return _choice(first, place)
     return ConfigError(
@@ -90,10 +93,10 @@ def _members(kind: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a type
 
 
 def _label(member: Any) -> str:  # noqa: ANN401 - a type
-    """Return what pydantic calls a member of a union: its `system` where that is fixed, else its name."""
-    if _is_block(member) and "system" in member.model_fields:
-        annotation = member.model_fields["system"].annotation
-        if get_origin(annotation) is Literal:
+    """Return what pydantic calls a member of a union: its `system` or `kind` where that is fixed, else its name."""
+    for tag in ("system", "kind"):
+        annotation = member.model_fields[tag].annotation if _is_block(member) and tag in member.model_fields else None
+        if get_origin(annotation) is Literal and len(get_args(annotation)) == 1:
             return str(get_args(annotation)[0])
     return getattr(member, "__name__", str(member))
 
