@@ -18,6 +18,9 @@ OPACITY = 0.75
 FRAME = 0.07
 """Thickness of the frame of border controls, share of the image."""
 
+LEAST = 0.005
+"""Smallest range of colours, in AUC: less is not told from rounding by eye."""
+
 
 def occlusion(results: Results, settings: Settings, folder: Path) -> None:
     """Draw the maps of occlusion over the mean image, the border control around them, and the t-map."""
@@ -25,7 +28,7 @@ def occlusion(results: Results, settings: Settings, folder: Path) -> None:
     ground = background(results, settings)
     maps = {name: shown.mean(tested.by_test(results, found[name])[1]) for name in MASKS if name in found}
     border = _border(results, found, next(iter(maps.values())).shape)
-    most = panels.limit(*maps.values(), *([] if border is None else [border]))
+    most = max(LEAST, panels.limit(*maps.values(), *([] if border is None else [border])))
     test = _tmap(results)
     count = len(maps) + (test is not None)
     tall = 0.6 + 1.75 * min(2.0, (ground.shape[0] / ground.shape[1]))
