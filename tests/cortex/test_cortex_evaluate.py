@@ -73,7 +73,7 @@ class Decoded:
             target = group["speed" if self.settings.target == "speed" else "state"].values
             for start, stop in self.ranges[name]:
                 rows = np.arange(max(start, REACH), min(stop, len(target) - REACH))
-                own = np.roll(target, len(target) // 3) if self.settings.null else target
+                own = np.roll(target, len(target) // 3) if self.settings.swap else target
                 session.append(np.full(len(rows), index))
                 row.append(rows)
                 state.append(own[rows])
@@ -94,7 +94,7 @@ MODELS = {
     "main": {},
     "violet": {"input": "violet", "kind": "linear", "window_s": 0.2},
     "vessel": {"input": "vessel"},
-    "null": {"null": "derangement"},
+    "null": {"swap": "derangement"},
     "speedy": {"target": "speed", "cell": "keras_gru"},
 }
 NOTES = {"validation": 0.2, "epochs": 30, "best_epoch": 4, "weights": "random"}
@@ -257,7 +257,7 @@ def test_one_control_is_flagged_and_the_other_is_not(evaluated):
         ("vessels", {}, "blood vessels"),
         ("other", {"input": "border"}, "light at the borders of the image"),
         ("other", {"input": "global"}, "main may rest on no more than this control is given"),
-        ("null_shift", {"null": "shift"}, "labels that do not belong to the recording are decoded as well"),
+        ("null_shift", {"swap": "shift"}, "labels that do not belong to the recording are decoded as well"),
     ],
 )
 def test_a_flag_names_only_what_the_control_names(monkeypatch, name, settings, meaning):

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 import xarray as xr
 
 from pellucid.artifacts import Features, Fit
+from pellucid.errors import DataError
 from pellucid.systems.cortex.attribute import headline, movies, recovery, traces
-from pellucid.systems.cortex.attribute.grid import grid
+from pellucid.systems.cortex.attribute.grid import Grid, grid
 from pellucid.systems.cortex.attribute.settings import Settings
 
 
@@ -30,6 +31,7 @@ def attribute(
         film = grid(fits, settings.movie_model, where="attribute.movie_model", of_movie=True)
     groups: dict[str, xr.Dataset] = {}
     if not shown.of_movie:
+        _check_traces(features, shown)
         null = settings.null_model
         named = None if null is None else grid(fits, null, where="attribute.null_model", of_movie=False)
         groups |= traces.groups(features, shown, named, settings, known)
@@ -41,3 +43,14 @@ def attribute(
         "warning": headline.warning(groups, settings),
     }
     return xr.DataTree.from_dict({"/": xr.Dataset(attrs=attrs), **groups})
+
+
+def _check_traces(features: Features, shown: Grid) -> None:
+    """Raise DataError for a linear model of the pixels of a movie, which have no names or places as ROIs do."""
+    if features.first(shown.input).attrs["kind"] == "movie":
+        raise DataError(
+            f"attribute.model: {shown.model}",
+            expected="a model of traces, or a CNN of a movie",
+            found=f"a linear one of the pixels of {shown.input}",
+            remedy="Name another model, or read parcels of the movie as traces.",
+        )
