@@ -19,3 +19,9 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         nested = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
         out[key] = merged(out[key], value) if nested else value
     return out
+
+
+def with_preset(presets: Mapping[str, Mapping[str, Any]], raw: Any) -> Any:  # noqa: ANN401 - whatever was written
+    """Return what was written over the settings of the preset it names; anything without a known one as it is."""
+    name = raw.get("preset") if isinstance(raw, dict) else None
+    return merged(presets[name], raw) if isinstance(name, str) and name in presets else raw

@@ -70,7 +70,7 @@ def load(features: Features, fold: int, settings: Settings, seed: int, parts: Se
         subject = str(features.stores[name].attrs["subject"])
         sessions.append(Session(name, subject, rate, signal, targets[name], group["segment"].values))
     rows = {part: [row_indices(ranges[part].get(name, [])) for name in names] for part in parts}
-    _check_apart(names, {part: ranges[part] for part in ranges}, reach)
+    _check_apart(names, ranges, reach)
     return Data(sessions, rows, reach, rois)
 
 

@@ -25,7 +25,7 @@ def evaluate(
     _check(fits, settings)
     kept = [name for name in _names(fits) if settings.keep is None or name in settings.keep]
     predictions = Predictions(features, fits, kept)
-    rows, sessions, animals = [], [], 0
+    rows, sessions = [], []
     for fit in fits:
         decoder, unit = restore(fit, features), tested.unit(features, fit.fold)
         found = tested.of(decoder, features)
@@ -33,11 +33,10 @@ def evaluate(
         rows.append(table.row(decoder, found, each, unit, settings))
         sessions += each
         predictions.add(fit, found, true=decoder.settings.target == "state" and not decoder.settings.swap)
-        animals = unit.mice
     models = statistics.models(rows, settings)
     compared, flagged = statistics.comparisons(rows, settings), controls.rows(rows, settings)
     metrics = {
-        "headline": headline.rows(rows, models, compared, flagged, animals=animals),
+        "headline": headline.rows(rows, models, compared, flagged, animals=tested.mice(features)),
         "table": rows,
         "sessions": sessions,
         "models": models,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from pellucid.systems.cortex.model.scores import auc
 from pellucid.systems.cortex.model.settings import Settings
@@ -65,6 +66,4 @@ def _solve(
 
 
 def _loss(output: np.ndarray, target: np.ndarray, kind: Target, settings: Settings) -> float:
-    import torch
-
     return float(kind.loss(torch.from_numpy(output), torch.from_numpy(target.astype(np.float64)), settings.training))

@@ -1,7 +1,6 @@
 """A movie as a decoder reads it: normalised images of successive frames, held in memory or streamed from the store."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
@@ -96,7 +95,7 @@ def load(features: Features, fold: int, recording: str, name: str, normalise: No
 def _statistics(group: xr.Dataset, normalise: Normalise) -> tuple[np.ndarray, np.ndarray]:
     """Return offset and divisor of each pixel, (height, width)."""
     if normalise.over == "first":
-        rate = float(group.attrs.get("rate_hz", 1.0))
+        rate = float(group.attrs["rate_hz"])
         frames = group["movie"].isel(time=slice(0, max(2, round(normalise.first_s * rate)))).values.astype(np.float64)
         mean, spread, whole = frames.mean(0), frames.std(0), float(frames.std())
     else:
@@ -105,6 +104,6 @@ def _statistics(group: xr.Dataset, normalise: Normalise) -> tuple[np.ndarray, np
     return mean, np.full_like(mean, whole) if normalise.kind == "scalar" else spread
 
 
-def size_mb(features: Features, recordings: Mapping[str, Any] | list[str], name: str) -> float:
+def size_mb(features: Features, recordings: Sequence[str], name: str) -> float:
     """Return the size of the movies of some recordings as float32, in MiB."""
     return sum(features.group(recording, name)["movie"].size for recording in recordings) * 4 / 2**20

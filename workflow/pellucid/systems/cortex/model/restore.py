@@ -9,7 +9,6 @@ from torch import nn
 from pellucid.artifacts import Features, Fit, PartName
 from pellucid.learning import loop
 from pellucid.systems.cortex.model import dataset, images
-from pellucid.systems.cortex.model.dataset import Data
 from pellucid.systems.cortex.model.movie import Movie
 from pellucid.systems.cortex.model.network import Images, Linear, Recurrent
 from pellucid.systems.cortex.model.settings import Settings
@@ -32,7 +31,7 @@ class Decoder:
         self.fit, self.settings = fit, Settings.model_validate(fit.settings)
         torch.set_num_threads(self.settings.device.threads)
         self._features = features
-        self._data: dict[PartName, Data] = {}
+        self._windows: dict[PartName, Windows] = {}
         self.network = self._network()
 
     @property
@@ -72,7 +71,11 @@ class Decoder:
 
     def windows(self, part: PartName) -> Windows:
         """Return the windows of one part, with the labels this fit learnt: swapped ones for a null."""
-        return self._part(part).windows(part)
+        if part not in self._windows:
+            fit = self.fit
+            data = dataset.load(self._features, fit.fold, self.settings, fit.seed, (part,))
+            self._windows[part] = data.windows(part)
+        return self._windows[part]
 
     def predict(self, part: PartName) -> np.ndarray:
         """Return the probability of state 1 (or the speed in its units) of the windows of a part, (window,)."""
@@ -116,12 +119,6 @@ class Decoder:
             encoded = images.encode(self.network, windows, indices, frames, mask=mask)
             output[indices] = images.predict(self.network, encoded)
         return self.said(output)
-
-    def _part(self, part: PartName) -> Data:
-        if part not in self._data:
-            fit = self.fit
-            self._data[part] = dataset.load(self._features, fit.fold, self.settings, fit.seed, (part,))
-        return self._data[part]
 
     def _movies(self, part: PartName) -> list[Movie]:
         return [session.signal for session in self.windows(part).sessions if isinstance(session.signal, Movie)]

@@ -61,24 +61,25 @@ class Unit:
     kind        "mouse": never trained on; "block": a stretch of time of mice that are trained on as well
     name        the test mouse, or "block k" with k the fold
     validation  the validation mouse; None for blocks
-    mice        number of mice of the dataset
     """
 
     kind: str
     name: str
     validation: str | None
-    mice: int
 
 
 def unit(features: Features, fold: int) -> Unit:
     """Return what the test set of a fold is one sample of: a mouse, unless the mouse is trained on in other rows."""
     split = features.folds[fold]
-    mice, trained = _mice(features, split.test), _mice(features, split.train)
-    total = len(_mice(features, {name: [(0, 1)] for name in features.stores}))
-    blocks = bool(set(mice) & set(trained))
-    if blocks:
-        return Unit("block", f"block {fold}", None, total)
-    return Unit("mouse", "+".join(mice), "+".join(_mice(features, split.validation)), total)
+    tested, trained = _mice(features, split.test), _mice(features, split.train)
+    if set(tested) & set(trained):
+        return Unit("block", f"block {fold}", None)
+    return Unit("mouse", "+".join(tested), "+".join(_mice(features, split.validation)))
+
+
+def mice(features: Features) -> int:
+    """Return the number of mice of the dataset."""
+    return len({str(tree.attrs["subject"]) for tree in features.stores.values()})
 
 
 def _mice(features: Features, rows: Rows) -> list[str]:

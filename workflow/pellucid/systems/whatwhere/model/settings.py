@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from pellucid.learning.settings import Device, Schedule
-from pellucid.settings import Block, merged
+from pellucid.settings import Block, with_preset
 from pellucid.systems.whatwhere.model.presets import PRESETS, Preset
 
 Sign = Literal["signed", "nonnegative"]
@@ -200,8 +200,7 @@ class Settings(Block):
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, raw: Any) -> Any:  # noqa: ANN401 - whatever was written
-        name = raw.get("preset") if isinstance(raw, dict) else None
-        return merged(PRESETS[name], raw) if name in PRESETS else raw
+        return with_preset(PRESETS, raw)
 
     @model_validator(mode="after")
     def _check(self) -> "Settings":
