@@ -25,6 +25,7 @@ SYSTEMS = {
     "cortex": "pellucid.systems.cortex",
     "deepinsight": "pellucid.systems.deepinsight",
     "dunl": "pellucid.systems.dunl",
+    "retina": "pellucid.systems.retina",
     "whatwhere": "pellucid.systems.whatwhere",
 }
 
