@@ -123,6 +123,20 @@ def test_predictions_are_responses_to_the_movie(features, tmp_path):
     np.testing.assert_allclose(model.predict("white", rows), whole[first], atol=1e-4, rtol=1e-4)  # other order of sums
 
 
+@pytest.mark.parametrize("kind", ["ln", "glm"])
+def test_baselines_go_through_the_same_files(features, tmp_path, kind):
+    model, trained = fitted(features, tmp_path, settings(kind=kind, glm={"draws": 10, "penalties": [1e-3]}))
+    rows = row_indices(features.folds[0].test["white"])
+    group = features.group("white", "stimulus")
+    truth = 10 * retina_data.rates(group["movie"].values, retina_data.places(), group["block"].values)[rows]
+    rate = model.predict("white", rows)
+    # cells are linear-nonlinear; the GLM's exponential is not quite their softplus, and ten draws are few
+    assert training.agreement(rate, truth)[0] > (0.95 if kind == "ln" else 0.85)
+    assert model.network is None
+    assert model.parameters == trained.notes["parameters"]
+    assert model.respond(np.zeros(20, np.float32)).shape == (13, 4)
+
+
 def test_equal_seeds_give_equal_bytes(features, tmp_path):
     asked = settings(training={"epochs": 2, "batch": 64, "steps": 4})
     first, again = (fit(features, 0, 3, asked, tmp_path / name) for name in ("a", "b"))

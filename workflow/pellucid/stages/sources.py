@@ -21,6 +21,8 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "readers/matfile.py",
         "readers/csv.py",
         "readers/tiff_movie.py",
+        "readers/hdf5.py",
+        "readers/recorded_cells.py",
         "readers/{reader}.py",
     ),
     "preprocess": ("stages/preprocess.py", "preprocess", "systems/{system}/features"),

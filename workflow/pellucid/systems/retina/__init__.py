@@ -1,1 +1,1 @@
-"""Which few interneurons of a fitted retina network produce each response (Tanaka et al. 2019, Maheswaranathan et al. 2023)?"""
+"""Retina: the few interneurons of a fitted network behind each response (Tanaka 2019, Maheswaranathan et al. 2023)."""

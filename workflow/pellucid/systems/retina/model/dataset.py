@@ -89,6 +89,16 @@ class Data:
             out[of] = recording.response[rows[of, 1]]
         return out
 
+    def joined(self) -> np.ndarray:
+        """Return all movies one behind the other, (time, height, width) float32, standardised."""
+        return np.concatenate([self.scale.standardise(recording.frames) for recording in self.recordings])
+
+    def ordered(self, part: PartName) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of a part as numbers of frames of `joined`, (row,) ascending, and their responses."""
+        lengths = [len(recording.frames) for recording in self.recordings]
+        rows = self.rows[part]
+        return rows[:, 1] + np.cumsum([0, *lengths])[rows[:, 0]], self.responses(rows)
+
 
 def load(features: Features, fold: int, settings: Settings) -> Data:
     """Return the recordings a model is fitted to, with the rows of a fold.

@@ -8,8 +8,10 @@ import torch
 
 from pellucid.artifacts import Features, Trained
 from pellucid.learning import loop
-from pellucid.systems.retina.model import dataset, location, sta, training
+from pellucid.systems.retina.model import dataset, glm_fit, linear_nonlinear, location, sta, training
 from pellucid.systems.retina.model.dataset import Data
+from pellucid.systems.retina.model.glm import CoupledGLM
+from pellucid.systems.retina.model.linear_nonlinear import LinearNonlinear
 from pellucid.systems.retina.model.network import Network, check_size
 from pellucid.systems.retina.model.settings import Settings
 from pellucid.systems.retina.model.stacks import parameters
@@ -23,7 +25,7 @@ def fit(features: Features, fold: int, seed: int, settings: Settings, checkpoint
     data = dataset.load(features, fold, settings)
     if settings.kind == "cnn":
         return _network(data, settings, seed, checkpoint)
-    raise NotImplementedError(settings.kind)
+    return _cell_by_cell(data, settings, seed)
 
 
 def make(settings: Settings, shape: tuple[int, int], places: np.ndarray) -> Network:
@@ -53,6 +55,36 @@ def _network(data: Data, settings: Settings, seed: int, checkpoint: Path) -> Tra
         "validation_slope": best["slope"],
     }
     return Trained({**loop.arrays(network), "places": found.corners.astype(np.int64)}, history, notes)
+
+
+def _cell_by_cell(data: Data, settings: Settings, seed: int) -> Trained:
+    """Return an LN model or a GLM of each cell."""
+    frames = data.joined()
+    train, held = (data.ordered(part) for part in ("train", "validation"))
+    history, lag, centres = settings.history, settings.lag, data.centre
+    found: LinearNonlinear | CoupledGLM
+    if settings.kind == "ln":
+        found = linear_nonlinear.fit(frames, *train, history=history, lag=lag, settings=settings.ln, centres=centres)
+        rate = found.respond(frames)[held[0] - lag - history + 1]
+    else:
+        found = glm_fit.fit(
+            frames, train, held, history=history, lag=lag, rate_hz=data.rate_hz, units=data.units,
+            settings=settings.glm, seed=seed, centres=centres,
+        )  # fmt: skip
+        rate = glm_fit.shown(found, frames, held[0], lag).rate
+    r, slope = training.agreement(rate, held[1])
+    lost = float(training.poisson(torch.from_numpy(rate), torch.from_numpy(held[1])))
+    notes = {
+        **_notes(data),
+        "parameters": found.parameters,
+        "epochs": 1,
+        "best_epoch": 0,
+        "validation": lost,
+        "validation_r": r,
+        "validation_slope": slope,
+    }
+    row = {"epoch": 0.0, "training": float("nan"), "validation": lost, "r": r, "slope": slope}
+    return Trained(found.weights(), [row], notes)
 
 
 def _places(data: Data, settings: Settings) -> location.Places:

@@ -14,7 +14,7 @@ from pellucid.systems.retina.model.settings import GLM
 Part = tuple[np.ndarray, np.ndarray]
 """Rows (row,), ascending, and responses (row, neuron), NaN where not recorded."""
 
-STEPS = 300
+STEPS = 200
 """Most steps of L-BFGS for one penalty."""
 
 
@@ -60,21 +60,16 @@ def fit(
         settings.coupling,
     )
     shape = (int(frames.shape[1]), int(frames.shape[2]))
-    models = {candidate: _empty(task, train[1], shape, settings, seed) for candidate in _candidates(settings)}
+    models = {
+        (penalty, of_past): _empty(task, train[1], shape, settings, seed)
+        for of_past in settings.history_penalties
+        for penalty in sorted(settings.penalties, reverse=True)
+    }
     for cells, window in filters.windows(_places(task, train, shape, settings, centres), shape, settings.cutout_px):
-        seen = glm_design.design(task, train[0], cells, window)
-        for candidate, weights in _solutions(seen, settings):
+        parts = [glm_design.design(task, rows, cells, window) for rows, _ in (train, validation)]
+        for candidate, weights in _solutions(parts[0], parts[1], settings):
             _put(models[candidate], weights, task, cells, window)
     return _best(models, frames, validation, lag)
-
-
-def _candidates(settings: GLM) -> list[tuple[float, float]]:
-    """Return penalties of stimulus and past, the largest first."""
-    return [
-        (penalty, of_past)
-        for of_past in sorted(settings.history_penalties, reverse=True)
-        for penalty in sorted(settings.penalties, reverse=True)
-    ]
 
 
 def _check(train: Part, validation: Part, units: str) -> None:
@@ -123,15 +118,31 @@ def _empty(task: Task, response: np.ndarray, shape: tuple[int, int], settings: G
     )
 
 
-def _solutions(train: Design, settings: GLM) -> Iterator[tuple[tuple[float, float], np.ndarray]]:
-    """Yield weights, (column, cell), of each pair of penalties, each found from the one before."""
+def _solutions(train: Design, held: Design, settings: GLM) -> Iterator[tuple[tuple[float, float], np.ndarray]]:
+    """Yield weights, (column, cell), of each pair of penalties, each found from those of the next larger one.
+
+    Once a smaller penalty of the stimulus makes validation rows with their recorded past less likely for every cell,
+    weights stay as they are for all smaller ones.
+    """
     rows = np.maximum(train.known.sum(0), 1)
     rate = np.maximum(train.counts.sum(0), 1) / rows
     weights = np.zeros(train.free.shape)
     weights[-1] = np.log(rate) if settings.nonlinearity == "exponential" else np.log(np.expm1(rate))
-    for candidate in _candidates(settings):
-        weights = _minimised(train, weights, candidate, rate, settings.nonlinearity)
-        yield candidate, weights
+    for of_past in settings.history_penalties:
+        best, falling = np.full(len(rate), np.inf), True
+        for penalty in sorted(settings.penalties, reverse=True):
+            if falling:
+                weights = _minimised(train, weights, (penalty, of_past), rate, settings.nonlinearity)
+                loss = _loss(held, weights, settings.nonlinearity)
+                best, falling = np.minimum(best, loss), bool((loss < best).any())
+            yield (penalty, of_past), weights
+
+
+def _loss(design: Design, weights: np.ndarray, nonlinearity: str) -> np.ndarray:
+    """Return the mean Poisson loss of each cell with its recorded past, (cell,)."""
+    rate = np.maximum(transfer(design.seen @ weights.astype(np.float32), nonlinearity), 1e-30)
+    lost = design.known * (rate - design.counts * np.log(rate))
+    return np.asarray(lost.sum(0, dtype=float) / np.maximum(design.known.sum(0), 1))
 
 
 def _best(
@@ -189,7 +200,7 @@ def _minimised(
         gradient = (design.seen.T @ by_drive + squares[:, None] * weights) * design.free
         return float(lost + (squares @ weights**2).sum() / 2), gradient.ravel().astype(float)
 
-    options = {"maxiter": STEPS, "maxcor": 20, "ftol": 1e-9, "gtol": 1e-5}
+    options = {"maxiter": STEPS, "maxcor": 20, "ftol": 1e-7, "gtol": 1e-5}
     found = minimize(objective, start.ravel(), jac=True, method="L-BFGS-B", options=options)
     return np.asarray(found.x.reshape(start.shape) * design.free)
 

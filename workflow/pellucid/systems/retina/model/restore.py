@@ -7,7 +7,7 @@ import torch
 
 from pellucid.artifacts import Features, Fit
 from pellucid.learning import loop
-from pellucid.systems.retina.model import dataset
+from pellucid.systems.retina.model import dataset, glm, linear_nonlinear
 from pellucid.systems.retina.model.dataset import Recording, Scale
 from pellucid.systems.retina.model.fit import make
 from pellucid.systems.retina.model.network import CHUNK, Network
@@ -40,6 +40,7 @@ class Fitted:
         self.kind, self.history, self.lag = self.settings.kind, self.settings.history, self.settings.lag
         self.scale = Scale(float(notes["stimulus_mean"]), float(notes["stimulus_sd"]))
         self.network: Network | None = self._network() if self.kind == "cnn" else None
+        self._cells: Responder | None = None if self.kind == "cnn" else self._cell_by_cell()
 
     @property
     def neurons(self) -> np.ndarray:
@@ -87,15 +88,17 @@ class Fitted:
 
         frames  (time,) full field, (time, width) uniform along height, or (time, height, width), standardised
         """
-        if self.network is None:
-            raise NotImplementedError(self.kind)
+        if self._cells is not None:
+            return self._cells.respond(frames)
+        assert self.network is not None
         with torch.inference_mode():
             return self.network.respond(torch.from_numpy(np.ascontiguousarray(frames, np.float32))).numpy()
 
     def predict(self, recording: str, rows: np.ndarray) -> np.ndarray:
         """Return rates, (row, neuron), of rows of a recording of the dataset; rows (row,)."""
         found = self._recording(recording)
-        assert self.network is not None
+        if self.network is None:
+            return self._block_by_block(found, rows)
         with torch.inference_mode():
             parts = [
                 self.network(found.windows(rows[start : start + CHUNK], self.history, self.lag, self.scale)).numpy()
@@ -112,6 +115,23 @@ class Fitted:
         if name not in self._recordings:
             self._recordings = {name: dataset.recording(self._features, name)}
         return self._recordings[name]
+
+    def _block_by_block(self, recording: Recording, rows: np.ndarray) -> np.ndarray:
+        """Return rates of rows, (row, neuron), each block shown from its beginning to the last row asked for."""
+        out = np.empty((len(rows), len(self.neurons)), np.float32)
+        for block in np.unique(recording.block[rows]):
+            of = recording.block[rows] == block
+            start = int(np.argmax(recording.block == block))
+            rate = self.respond(self.standardise(recording.frames[start : int(rows[of].max()) - self.lag + 1]))
+            out[of] = rate[rows[of] - self.lag - self.history + 1 - start]
+        return out
+
+    def _cell_by_cell(self) -> Responder:
+        """Return the LN models or GLMs of the cells."""
+        weights = self.fit.weights()
+        if self.kind == "ln":
+            return linear_nonlinear.from_weights(weights)
+        return glm.from_weights(weights, self.settings.glm, self.fit.seed)
 
     def _network(self) -> Network:
         weights = self.fit.weights()

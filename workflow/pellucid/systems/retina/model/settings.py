@@ -116,7 +116,7 @@ class GLM(Block):
     cutout_px: int | None = Field(None, ge=0, description="half width of the window around the cell's centre")
     nonlinearity: Literal["exponential", "softplus"] = "exponential"
     penalties: list[float] = Field(
-        default=[1e-4, 1e-3, 1e-2, 1e-1], min_length=1, description="of the stimulus filter; validation chooses"
+        default=[1e-4, 1e-3, 1e-2, 1e-1, 1.0], min_length=1, description="of the stimulus filter; validation chooses"
     )
     history_penalties: list[float] = Field(
         default=[1e-4, 1.0], min_length=1, description="of the spike history; validation chooses"

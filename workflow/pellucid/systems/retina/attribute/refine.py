@@ -1,0 +1,190 @@
+"""The path from no stimulus to the stimulus in pieces: given ones, split at all kinks, or halved until they suffice."""
+
+from dataclasses import dataclass
+from math import inf
+
+import torch
+from torch import Tensor
+
+from pellucid.systems.retina.attribute.chords import CHORDS, Head, Path, Rule, State
+
+LEAST, MOST, ACTIVE = 2, 14, 256
+"""Halvings of the whole path: always, and at most; pieces of a row that may still be halved, at most."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Contributions of channels, and the pieces of the path that they are sums over.
+
+    channels    (row, neuron, feature)
+    error       (row, neuron) estimate of the error, summed over channels
+    nodes       (row,) pieces for which the network was evaluated
+    row         (piece,)
+    start, end  (piece,) in [0, 1]
+    """
+
+    channels: Tensor
+    error: Tensor
+    nodes: Tensor
+    row: Tensor
+    start: Tensor
+    end: Tensor
+
+
+def given(head: Head, path: Path, count: int, rule: Rule) -> Found:
+    """Return contributions by a rule on so many pieces of one length; the error is unknown, infinite."""
+    rows = len(path.p)
+    edges = torch.linspace(0, 1, count + 1, dtype=path.p.dtype, device=path.p.device)
+    row = torch.arange(rows, device=path.p.device).repeat_interleave(count)
+    return _summed(head, path, row, edges[:-1].repeat(rows), edges[1:].repeat(rows), rule, inf)
+
+
+def split(head: Head, path: Path) -> Found:
+    """Return contributions by chords on pieces without kinks of any layer, which is exact: for maps of 1 x 1 px.
+
+    Between kinks of the first layer, which are at a = -q / p, the second is linear in a, and so on.
+    """
+    row, a = _ends(path)
+    kinks = -path.q[:, 0, 0] / path.p[:, :, 0, 0]
+    inside = (kinks > 0) & (kinks < 1)
+    row, a = _sorted(torch.cat([row, inside.nonzero()[:, 0]]), torch.cat([a, kinks[inside]]))
+    for index in range(len(head.cascade.later)):
+        y = head.state(path.at(row, a)).layers[index][:, :, 0, 0]
+        crossing = (row[1:] == row[:-1])[:, None] & (y[1:] * y[:-1] < 0)
+        share = (y[:-1] / (y[:-1] - y[1:]))[crossing]
+        piece = crossing.nonzero()[:, 0]
+        row, a = _sorted(torch.cat([row, row[piece]]), torch.cat([a, a[piece] + share * (a[piece + 1] - a[piece])]))
+    own = (row[1:] == row[:-1]) & (a[1:] > a[:-1])
+    return _summed(head, path, row[:-1][own], a[:-1][own], a[1:][own], CHORDS, 0.0)
+
+
+def _summed(
+    head: Head, path: Path, row: Tensor, start: Tensor, end: Tensor, rule: Rule, error: float, size: int = 256
+) -> Found:
+    rows = len(path.p)
+    total = path.p.new_zeros(rows, head.cascade.neurons, path.p.shape[1])
+    for own in torch.split(torch.arange(len(row), device=row.device), size):
+        total.index_add_(0, row[own], head.added(path, row[own], start[own], end[own], rule))
+    nodes = torch.bincount(row, minlength=rows)
+    return Found(total, path.p.new_full(total.shape[:2], error), nodes, row, start, end)
+
+
+def _ends(path: Path) -> tuple[Tensor, Tensor]:
+    row = torch.arange(len(path.p), device=path.p.device).repeat(2)
+    return row, (torch.arange(len(row), device=row.device) >= len(path.p)).to(path.p.dtype)
+
+
+def _sorted(row: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
+    order = torch.argsort(a, stable=True)
+    order = order[torch.argsort(row[order], stable=True)]
+    return row[order], a[order]
+
+
+def halved(head: Head, path: Path, allowed: Tensor) -> Found:
+    """Return contributions by chords on pieces that are halved until the error is as small as allowed, for every cell.
+
+    allowed  (neuron,) error
+    Each piece is compared with its two halves, which are kept; the changes D of a channel over all pieces of a row
+    estimate its error by max(|sum D|, sqrt(sum D^2)), for kinks make errors of either sign. That is the error before
+    the last halving, mostly several times what is left, but no bound: kinks of two layers close together and close to
+    the end of a piece can escape it. A piece costs one convolution, since what channels add over two halves is what
+    they add over the whole. Rows that need more than `MOST` halvings, or have more than `ACTIVE` pieces left, are given
+    up with the error they have.
+    """
+    return _Halving(head, path).until(allowed)
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """Pieces that may still be halved, and what was found for them as they are; fields as of `Found` and `Head`."""
+
+    row: Tensor
+    start: Tensor
+    end: Tensor
+    spread: Tensor
+    state: State
+    added: Tensor
+
+    def take(self, own: Tensor) -> "_Pieces":
+        row, start, end = self.row[own], self.start[own], self.end[own]
+        return _Pieces(row, start, end, self.spread[own], self.state.take(own), self.added[own])
+
+    def beside(self, other: "_Pieces") -> "_Pieces":
+        return _Pieces(
+            torch.cat([self.row, other.row]),
+            torch.cat([self.start, other.start]),
+            torch.cat([self.end, other.end]),
+            torch.cat([self.spread, other.spread]),
+            self.state.beside(other.state),
+            torch.cat([self.added, other.added]),
+        )
+
+
+class _Halving:
+    """What is kept so far of the rows of a block."""
+
+    def __init__(self, head: Head, path: Path) -> None:
+        self.head, self.path, self.rows = head, path, len(path.p)
+        shape = (self.rows, head.cascade.neurons, path.p.shape[1])
+        self.channels, self.sum, self.squares = (path.p.new_zeros(shape) for _ in range(3))
+        self.nodes = torch.zeros(self.rows, dtype=torch.int64, device=path.p.device)
+        self.kept: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def until(self, allowed: Tensor) -> Found:
+        pieces = self.whole()
+        for halving in range(1, MOST + 1):
+            if not len(pieces.row):
+                break
+            left, right = self.halves(pieces)
+            change = left.added + right.added - pieces.added
+            done = self.enough(pieces.row, change, allowed, halving)
+            for half in (left, right):
+                self.keep(half, done)
+            self.sum.index_add_(0, pieces.row[done], change[done])
+            self.squares.index_add_(0, pieces.row[done], change[done] ** 2)
+            pieces = left.take(~done).beside(right.take(~done))
+        row, start, end = (torch.cat(parts) for parts in zip(*self.kept)) if self.kept else [pieces.row] * 3
+        return Found(self.channels, _error(self.sum, self.squares), self.nodes, row, start, end)
+
+    def whole(self) -> _Pieces:
+        """Return the path of every row as one piece; rows without a stimulus have none."""
+        row = self.path.p.flatten(1).any(1).nonzero()[:, 0]
+        start, end = self.path.p.new_zeros(len(row)), self.path.p.new_ones(len(row))
+        first, change = self.path.change(row, start, end, CHORDS)
+        state = self.head.state(first[:1]).take(torch.zeros_like(row)) if len(row) else self.head.state(first)
+        spread = self.head.spread(change)
+        self.nodes[row] += 1
+        return _Pieces(row, start, end, spread, state, self.head.push(spread, state, CHORDS)[0])
+
+    def halves(self, pieces: _Pieces) -> tuple[_Pieces, _Pieces]:
+        middle = (pieces.start + pieces.end) / 2
+        left = self.head.spread(self.path.change(pieces.row, pieces.start, middle, CHORDS)[1])
+        added, state = self.head.push(left, pieces.state, CHORDS)
+        right = pieces.spread - left
+        self.nodes += 2 * torch.bincount(pieces.row, minlength=self.rows)
+        return (
+            _Pieces(pieces.row, pieces.start, middle, left, pieces.state, added),
+            _Pieces(pieces.row, middle, pieces.end, right, state, self.head.push(right, state, CHORDS)[0]),
+        )
+
+    def enough(self, row: Tensor, change: Tensor, allowed: Tensor, halving: int) -> Tensor:
+        """Return which pieces need no more halving: of rows that are good enough, and pieces with small changes."""
+        if halving < LEAST:
+            return torch.zeros_like(row, dtype=torch.bool)
+        count = torch.bincount(row, minlength=self.rows)
+        error = _error(
+            self.sum.index_add(0, row, change),
+            self.squares.index_add(0, row, change**2),
+        )
+        over = (error <= allowed).all(1) | (2 * count > ACTIVE) | (halving == MOST)
+        small = change.abs().amax(2) <= allowed / (4 * count[row].sqrt()[:, None])
+        return over[row] | small.all(1)
+
+    def keep(self, half: _Pieces, done: Tensor) -> None:
+        self.channels.index_add_(0, half.row[done], half.added[done])
+        self.kept.append((half.row[done], half.start[done], half.end[done]))
+
+
+def _error(total: Tensor, squares: Tensor) -> Tensor:
+    """Return the error summed over channels, (row, neuron), from sums of changes and of their squares."""
+    return torch.maximum(total.abs(), squares.sqrt()).sum(2)

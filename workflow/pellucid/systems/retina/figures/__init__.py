@@ -1,0 +1,1 @@
+"""Figures of retina: scores, filters, phenomena with their circuits, and checks."""
