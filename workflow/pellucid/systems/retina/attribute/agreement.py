@@ -21,7 +21,7 @@ class Member:
 
     model, seed  of its fit
     labels       of its channels
-    kept         channels of its smallest sufficient circuit
+    kept         channels of its smallest sufficient circuit, none without a response
     courses      (sample, feature) contributions, mean over cells; conditions and times in the order of all members
     """
 
@@ -42,8 +42,8 @@ def group(members: Mapping[str, Sequence[Member]], seed: int) -> xr.Dataset:
 
     members  phenomenon -> networks
     circuits  one row per phenomenon and network: labels of its sufficient circuit, size
-    pairs     one row per phenomenon and pair: jaccard of the two circuits' labels, chance (mean jaccard of random
-              circuits of the same sizes), same (equal sets); experiments: whether the pair's models differ
+    pairs     one row per phenomenon and pair of which one responds: jaccard of the two circuits' labels, chance (mean
+              jaccard of random circuits of the same sizes), same (equal sets); experiments: whether the models differ
     courses   one row per phenomenon, pair and label both have: r of the contributions over conditions and time
     """
     rng = np.random.default_rng(seed)
@@ -54,6 +54,8 @@ def group(members: Mapping[str, Sequence[Member]], seed: int) -> xr.Dataset:
             for one in found
         ]
         for one, other in combinations(found, 2):
+            if not one.kept and not other.kept:
+                continue
             about = {"phenomenon": name} | _pair(one, other)
             pairs.append(
                 about

@@ -24,6 +24,12 @@ class Later:
     scale: Tensor | None
     shift: Tensor
 
+    def through(self, x: Tensor, power: int = 1) -> Tensor:
+        """Return scale * (kernel * x) of every channel's x, (piece, feature, ...), or with both to a power."""
+        found = functional.conv2d(x.flatten(0, 1), self.kernel**power)
+        found = found if self.scale is None else found * self.scale**power
+        return found.reshape(*x.shape[:2], *found.shape[1:])
+
 
 @dataclass(frozen=True)
 class Cascade:

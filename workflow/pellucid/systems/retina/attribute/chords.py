@@ -112,6 +112,22 @@ class State:
         return State(layers, torch.cat([self.drive, other.drive]))
 
 
+@dataclass(frozen=True)
+class Pushed:
+    """What was found for pieces of the path.
+
+    added   (piece, neuron, feature) what each channel adds to the rates
+    end     the state at the end of the piece
+    layers  (piece, feature, output, height, width) what each channel adds to every later layer before its ReLU
+    slope   (piece, neuron) of softplus
+    """
+
+    added: Tensor
+    end: State
+    layers: list[Tensor]
+    slope: Tensor
+
+
 class Head:
     """What follows the first layer, ready for maps of one shape: states, and changes between them."""
 
@@ -119,7 +135,7 @@ class Head:
         """cascade: from `Cascade.for_maps`."""
         self.cascade = cascade
         self._own = cascade.readout().flatten(2)
-        self._weight = self._own.flatten(1)
+        self.weight = self._own.flatten(1)
 
     def size(self) -> int:
         """Return the number of values of one piece's `spread`."""
@@ -136,7 +152,7 @@ class Head:
             y = functional.conv2d(x, one.kernel)
             layers.append((y if one.scale is None else y * one.scale) + one.shift)
             x = functional.relu(layers[-1])
-        return State(layers, x.flatten(1) @ self._weight.T + self.cascade.offset)
+        return State(layers, x.flatten(1) @ self.weight.T + self.cascade.offset)
 
     def spread(self, change: Tensor) -> Tensor:
         """Return what each channel adds to the next layer, (piece, feature, output, height, width).
@@ -149,26 +165,26 @@ class Head:
         found = channel_by_channel(change, one.kernel)
         return found if one.scale is None else found.mul_(one.scale)
 
-    def push(self, spread: Tensor, start: State, rule: Rule) -> tuple[Tensor, State]:
-        """Return what each channel adds to the rates, (piece, neuron, feature), and the state at the end of the piece.
+    def push(self, spread: Tensor, start: State, rule: Rule) -> Pushed:
+        """Return what each channel adds to the rates over pieces.
 
         spread  of the change over the piece, as from `spread`
         start   the state where the rule begins
         """
-        ends = []
+        layers, ends = [], []
         for index, (one, value) in enumerate(zip(self.cascade.later, start.layers)):
             if index:
-                joined = functional.conv2d(spread.flatten(0, 1), one.kernel)
-                spread = joined.reshape(*spread.shape[:2], *joined.shape[1:])
-                spread = spread if one.scale is None else spread * one.scale
+                spread = one.through(spread)
+            layers.append(spread)
             ends.append(value + spread.sum(1))
             spread = spread * rule.relu(value, ends[-1])[:, None]
         if self.cascade.later:
-            added = spread.flatten(2) @ self._weight.T
+            added = spread.flatten(2) @ self.weight.T
         else:
             added = torch.einsum("icp,ncp->icn", spread.flatten(2), self._own)
         end = State(ends, start.drive + added.sum(1))
-        return added.transpose(1, 2) * rule.softplus(start.drive, end.drive)[:, :, None], end
+        slope = rule.softplus(start.drive, end.drive)
+        return Pushed(added.transpose(1, 2) * slope[:, :, None], end, layers, slope)
 
     def added(self, path: Path, row: Tensor, start: Tensor, end: Tensor, rule: Rule) -> Tensor:
         """Return what each channel adds to the rates over pieces of the path, (piece, neuron, feature).
@@ -176,4 +192,4 @@ class Head:
         row, start, end  (piece,)
         """
         first, change = path.change(row, start, end, rule)
-        return self.push(self.spread(change), self.state(first), rule)[0]
+        return self.push(self.spread(change), self.state(first), rule).added

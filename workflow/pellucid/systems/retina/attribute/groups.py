@@ -55,6 +55,7 @@ def group(found: Found, fitted: Fitted, settings: Settings) -> xr.Dataset:
     circuit      JSON: one row per seed and size of `settings.sizes`; circuit_labels: of whole labels, all sizes
     smallest     JSON: the smallest sufficient circuits by channel and label, by truncation and lesion
     measures, distribution  JSON, see `Found`; window: first and last row (exclusive) in which channels are ranked
+    silent       seeds that do not respond, which have no circuits
     completeness, accuracy, converged  largest residual and estimated error as shares of max |r - r(0)|; share within
                  the tolerance
     """
@@ -143,6 +144,7 @@ def _attributes(found: Found, settings: Settings) -> dict[str, Any]:
         "accuracy": max(one.accuracy for one in own.values()),
         "converged": min(one.converged for one in own.values()),
         "tolerance": settings.tolerance,
+        "silent": [seed for seed, one in own.items() if one.silent],
     }
     lists = {
         "circuit": rows,

@@ -57,6 +57,9 @@ def warning(found: Mapping[str, Found], settings: Settings, *, full_field: bool)
         ]
         if names:
             said.append(f"outside the range that trained {model}: {', '.join(names)}")
+    quiet = [name for name, one in found.items() if all(own.silent for own in one.explained.values())]
+    if quiet:
+        said.append(f"no response to {', '.join(quiet)}")
     loose = [name for name, one in found.items() if min(own.converged for own in one.explained.values()) < 1]
     if loose:
         worst = max(own.accuracy for name in loose for own in found[name].explained.values())
@@ -84,8 +87,11 @@ def _circuits(found: Mapping[str, Found], settings: Settings) -> list[Row]:
     for name, one in found.items():
         if one.task.kind == "probe":
             continue
-        best = [own.smallest(settings) for own in one.explained.values()]
-        labels = [own.smallest(settings, labels=True).groups for own in one.explained.values()]
+        known = [own for own in one.explained.values() if not own.silent]
+        if not known:
+            continue
+        best = [own.smallest(settings) for own in known]
+        labels = [own.smallest(settings, labels=True).groups for own in known]
         short, cut = (_mean([getattr(circuit, key) for circuit in best]) for key in ("explained", "explained_lesion"))
         listed = "; ".join(dict.fromkeys(" + ".join(groups) for groups in labels))
         made.append(
@@ -132,14 +138,16 @@ def _agreement(group: xr.Dataset) -> list[Row]:
 def _recovery(group: xr.Dataset) -> list[Row]:
     probes, circuits, omitted = (json.loads(group.attrs[name]) for name in ("probes", "circuits", "omitted"))
     made = []
+    shares = [row for row in probes if row["share"] is not None]
+    if shares:
+        least = min(shares, key=lambda row: row["share"])
+        note = f"mean over probes and seeds; least {least['share']:.2f} ({least['phenomenon']}); of the teacher "
+        note += f"{_mean([row['teacher_share'] for row in shares]):.2f}"
+        made.append(_row("share of contributions with the correct polarity", _mean([p["share"] for p in shares]), note))
     if probes:
-        least = min(probes, key=lambda row: np.inf if row["share"] is None else row["share"])
-        note = f"mean over probes and seeds; least {_said(least['share'])} ({least['phenomenon']}); of the teacher " \
-               f"{_mean([row['teacher_share'] for row in probes]):.2f}"  # fmt: skip
-        made.append(_row("share of contributions with the correct polarity", _mean([p["share"] for p in probes]), note))
         far = max((abs(row["peak_difference"]) for row in probes if row["peak_difference"] is not None), default=np.nan)
-        made.append(_row("correlation with the teacher's response to probes", _mean([p["r"] for p in probes]),
-                         f"peaks at most {far:g} bins apart"))  # fmt: skip
+        note = f"peaks at most {far:g} bins apart"
+        made.append(_row("correlation with the teacher's response to probes", _mean([p["r"] for p in probes]), note))
     if circuits:
         same = [float(row["same"]) for row in circuits]
         made.append(_row("smallest circuits with the teacher's labels", _mean(same), f"of {len(same)}"))
@@ -163,10 +171,6 @@ def _interneurons(recording: str, group: xr.Dataset) -> list[Row]:
 
 def _row(name: str, value: float, note: str, unit: str = "1") -> Row:
     return headline_row(name, float(value), model="", unit=unit, note=note)
-
-
-def _said(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.2f}"
 
 
 def _mean(values: Sequence[Any] | np.ndarray) -> float:

@@ -12,7 +12,11 @@ from pellucid.systems.retina.attribute.groups import Found
 from pellucid.systems.retina.attribute.measures import Row
 from pellucid.systems.retina.attribute.phenomenon import Explained
 from pellucid.systems.retina.attribute.settings import Settings
+from pellucid.systems.retina.attribute.tasks import response
 from pellucid.systems.retina.attribute.teacher import Known
+
+MAIN = 0.5
+"""Share of the largest change of the teacher's rate from which on a row belongs to the main response."""
 
 SIGNS = {"dark": "OFF", "bright": "ON"}
 """Polarity that a probe excites, by the first word of its name."""
@@ -30,8 +34,8 @@ def group(
     found    phenomenon -> what was found; maps: height and width of the fit's first layer
     matches  recording -> matched interneurons
     probes   one row per flash or step and seed: share of contributions with the correct polarity in the main response
-             (share) and over all rows (share_all), the same of the teacher, r with the teacher, peak_difference in
-             bins, outside (of the range of training)
+             (share) and over all rows (share_all), the same of a teacher of channels, r with the teacher,
+             peak_difference in bins, outside (of the range of training)
     circuits one row per phenomenon and seed: labels of the smallest sufficient circuit and of the teacher's, same
     omitted  one row per seed: latency_slope and the teacher's, s per s
     interneurons  one row per interneuron and seed: label and true_label, distance_px of the places, r
@@ -47,29 +51,29 @@ def group(
 
 
 def probes(name: str, found: Found, settings: Settings) -> list[Row]:
-    """Return the recovery of one flash or step by every seed, nothing for other stimuli."""
+    """Return the recovery of one flash or step by every seed, nothing for others or if the teacher does not respond."""
     sign = SIGNS.get(name.removeprefix("probe_").partition("_")[0])
-    if found.task.kind != "probe" or sign is None:
+    if found.task.kind != "probe" or found.task.teacher is None or sign is None:
         return []
+    if found.teacher is not None and found.teacher.silent:
+        return []
+    main, truth = response(found.task.teacher[0], MAIN), found.teacher
+    every = np.ones(len(main), bool)
     outside = {(row["model"], row["seed"]): row["outside"] for row in found.distribution}
     rows = []
     for seed, one in found.explained.items():
         scores = {
             key: measures.value(found.measures, key, settings.model, seed) for key in ("r_teacher", "peak_difference")
         }
-        truth, truth_all = (
-            None if found.teacher is None else polarity(found.teacher, found.teacher_labels, sign, every=every)
-            for every in (False, True)
-        )
         rows.append(
             {
                 "phenomenon": name,
                 "seed": seed,
                 "polarity": sign,
-                "share": polarity(one, found.labels[seed], sign),
-                "share_all": polarity(one, found.labels[seed], sign, every=True),
-                "teacher_share": truth,
-                "teacher_share_all": truth_all,
+                "share": truth and polarity(one, found.labels[seed], sign, main),
+                "share_all": truth and polarity(one, found.labels[seed], sign, every),
+                "teacher_share": truth and polarity(truth, found.teacher_labels, sign, main),
+                "teacher_share_all": truth and polarity(truth, found.teacher_labels, sign, every),
                 "r": _number(scores["r_teacher"]),
                 "peak_difference": _number(scores["peak_difference"]),
                 "outside": outside.get((settings.model, seed)),
@@ -78,12 +82,8 @@ def probes(name: str, found: Found, settings: Settings) -> list[Row]:
     return rows
 
 
-def polarity(found: Explained, labels: Sequence[str], sign: str, *, every: bool = False) -> float | None:
-    """Return the share of sum |A| that channels of a polarity have, None of no contribution.
-
-    every  over all rows, with the rebound after the stimulus, and not the response window alone
-    """
-    rows = slice(None) if every else found.window
+def polarity(found: Explained, labels: Sequence[str], sign: str, rows: np.ndarray) -> float | None:
+    """Return the share of sum |A| over some rows, (row,) bool, that channels of a polarity have; None of nothing."""
     size = np.abs(np.nan_to_num(found.contribution[:, rows].astype(float))).sum((0, 1, 2))
     own = np.array([label.startswith(f"{sign} ") for label in labels])
     return float(size[own].sum() / size.sum()) if size.sum() > 0 else None

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pellucid.systems.retina.attribute.chords import CHORDS, Head, Path, Rule, State
+from pellucid.systems.retina.attribute.doubt import POWER, doubt
 
 LEAST, MOST, ACTIVE = 2, 14, 256
 """Halvings of the whole path: always, and at most; pieces of a row that may still be halved, at most."""
@@ -84,12 +85,11 @@ def halved(head: Head, path: Path, allowed: Tensor) -> Found:
     """Return contributions by chords on pieces that are halved until the error is as small as allowed, for every cell.
 
     allowed  (neuron,) error
-    Each piece is compared with its two halves, which are kept; the changes D of a channel over all pieces of a row
-    estimate its error by max(|sum D|, sqrt(sum D^2)), for kinks make errors of either sign. That is the error before
-    the last halving, mostly several times what is left, but no bound: kinks of two layers close together and close to
-    the end of a piece can escape it. A piece costs one convolution, since what channels add over two halves is what
-    they add over the whole. Rows that need more than `MOST` halvings, or have more than `ACTIVE` pieces left, are given
-    up with the error they have.
+    Each piece is compared with its two halves, which are kept. Over the pieces of a row, their changes D and the errors
+    e of `doubt` give the error of a channel, max(|sum D|, (sum D^2)^(1/2), (sum e^4)^(1/4)), since kinks make errors of
+    either sign. It is that before the last halving, mostly several times what is left, but no bound. A piece costs one
+    convolution, for what channels add over two halves is what they add over the whole. Rows that need more than `MOST`
+    halvings, or have more than `ACTIVE` pieces left, are given up with the error they have.
     """
     return _Halving(head, path).until(allowed)
 
@@ -126,7 +126,8 @@ class _Halving:
     def __init__(self, head: Head, path: Path) -> None:
         self.head, self.path, self.rows = head, path, len(path.p)
         shape = (self.rows, head.cascade.neurons, path.p.shape[1])
-        self.channels, self.sum, self.squares = (path.p.new_zeros(shape) for _ in range(3))
+        self.channels = path.p.new_zeros(shape)
+        self.spent = path.p.new_zeros(3, *shape)
         self.nodes = torch.zeros(self.rows, dtype=torch.int64, device=path.p.device)
         self.kept: list[tuple[Tensor, Tensor, Tensor]] = []
 
@@ -135,16 +136,14 @@ class _Halving:
         for halving in range(1, MOST + 1):
             if not len(pieces.row):
                 break
-            left, right = self.halves(pieces)
-            change = left.added + right.added - pieces.added
-            done = self.enough(pieces.row, change, allowed, halving)
+            left, right, terms = self.halves(pieces)
+            done = self.enough(pieces.row, terms, allowed, halving)
+            self.spent.index_add_(1, pieces.row[done], terms[:, done])
             for half in (left, right):
                 self.keep(half, done)
-            self.sum.index_add_(0, pieces.row[done], change[done])
-            self.squares.index_add_(0, pieces.row[done], change[done] ** 2)
             pieces = left.take(~done).beside(right.take(~done))
         row, start, end = (torch.cat(parts) for parts in zip(*self.kept)) if self.kept else [pieces.row] * 3
-        return Found(self.channels, _error(self.sum, self.squares), self.nodes, row, start, end)
+        return Found(self.channels, _error(self.spent), self.nodes, row, start, end)
 
     def whole(self) -> _Pieces:
         """Return the path of every row as one piece; rows without a stimulus have none."""
@@ -154,30 +153,32 @@ class _Halving:
         state = self.head.state(first[:1]).take(torch.zeros_like(row)) if len(row) else self.head.state(first)
         spread = self.head.spread(change)
         self.nodes[row] += 1
-        return _Pieces(row, start, end, spread, state, self.head.push(spread, state, CHORDS)[0])
+        return _Pieces(row, start, end, spread, state, self.head.push(spread, state, CHORDS).added)
 
-    def halves(self, pieces: _Pieces) -> tuple[_Pieces, _Pieces]:
+    def halves(self, pieces: _Pieces) -> tuple[_Pieces, _Pieces, Tensor]:
+        """Return both halves, and D, D^2 and e^4 of each piece, (3, piece, neuron, feature)."""
         middle = (pieces.start + pieces.end) / 2
-        left = self.head.spread(self.path.change(pieces.row, pieces.start, middle, CHORDS)[1])
-        added, state = self.head.push(left, pieces.state, CHORDS)
-        right = pieces.spread - left
+        spread = self.head.spread(self.path.change(pieces.row, pieces.start, middle, CHORDS)[1])
+        rest = pieces.spread - spread
+        left = self.head.push(spread, pieces.state, CHORDS)
+        right = self.head.push(rest, left.end, CHORDS)
         self.nodes += 2 * torch.bincount(pieces.row, minlength=self.rows)
+        change = left.added + right.added - pieces.added
         return (
-            _Pieces(pieces.row, pieces.start, middle, left, pieces.state, added),
-            _Pieces(pieces.row, middle, pieces.end, right, state, self.head.push(right, state, CHORDS)[0]),
+            _Pieces(pieces.row, pieces.start, middle, spread, pieces.state, left.added),
+            _Pieces(pieces.row, middle, pieces.end, rest, left.end, right.added),
+            torch.stack([change, change**2, doubt(self.head, pieces.state, left, right)]),
         )
 
-    def enough(self, row: Tensor, change: Tensor, allowed: Tensor, halving: int) -> Tensor:
-        """Return which pieces need no more halving: of rows that are good enough, and pieces with small changes."""
+    def enough(self, row: Tensor, terms: Tensor, allowed: Tensor, halving: int) -> Tensor:
+        """Return which pieces need no more halving: of rows that are good enough, and those that hardly change."""
         if halving < LEAST:
             return torch.zeros_like(row, dtype=torch.bool)
         count = torch.bincount(row, minlength=self.rows)
-        error = _error(
-            self.sum.index_add(0, row, change),
-            self.squares.index_add(0, row, change**2),
-        )
-        over = (error <= allowed).all(1) | (2 * count > ACTIVE) | (halving == MOST)
-        small = change.abs().amax(2) <= allowed / (4 * count[row].sqrt()[:, None])
+        over = (_error(self.spent.index_add(1, row, terms)) <= allowed).all(1)
+        over |= (2 * count > ACTIVE) | (halving == MOST)
+        share = allowed / 4 / count[row][:, None] ** 0.5
+        small = (_root(terms[1], 2) <= share) & (_root(terms[2], POWER) <= share * count[row][:, None] ** 0.25)
         return over[row] | small.all(1)
 
     def keep(self, half: _Pieces, done: Tensor) -> None:
@@ -185,6 +186,12 @@ class _Halving:
         self.kept.append((half.row[done], half.start[done], half.end[done]))
 
 
-def _error(total: Tensor, squares: Tensor) -> Tensor:
-    """Return the error summed over channels, (row, neuron), from sums of changes and of their squares."""
-    return torch.maximum(total.abs(), squares.sqrt()).sum(2)
+def _error(terms: Tensor) -> Tensor:
+    """Return the error summed over channels, (row, neuron), from sums of D, D^2 and e^4, (3, row, neuron, feature)."""
+    change, squares, powers = terms
+    return torch.maximum(change.abs(), torch.maximum(squares.sqrt(), powers ** (1 / POWER))).sum(2)
+
+
+def _root(terms: Tensor, power: int) -> Tensor:
+    """Return the root of the largest term over channels, (piece, neuron)."""
+    return terms.amax(2) ** (1 / power)

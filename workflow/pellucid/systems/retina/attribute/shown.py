@@ -19,6 +19,9 @@ from pellucid.systems.retina.attribute.tasks import Task, recorded, responses, t
 from pellucid.systems.retina.attribute.teacher import Known
 from pellucid.systems.retina.model.restore import Fitted, restore
 
+SILENT = 0.05
+"""Change of all rates, as a share of the mean training rate, up to which a network does not respond."""
+
 NOTHING = Seen(np.zeros((0, 1, 1), np.float32), np.zeros(0, int))
 """No test movie."""
 
@@ -39,7 +42,7 @@ def attributed(
     seen = channels.seen(features, fitted, settings.fields.rows)
     for name, one in tqdm(found.items(), desc=f"{fitted.fit.model}, seed {seed}", unit="stimulus", disable=None):
         task = one.task
-        made = explain(network, task.conditions, labels.names, settings)
+        made = explain(network, task.conditions, labels.names, settings, level=silence(fitted))
         one.explained[seed], one.labels[seed] = made, labels.names
         extra = measures.gradients(network, task, seen, task.conditions.frames)
         one.measures += measures.rows(task, fitted, settings, settings.model, seed, made.rate, extra)
@@ -90,8 +93,14 @@ def teacher(known: Known, attributed: Fitted, found: Mapping[str, Found], settin
             one.measures += measures.rows(task, attributed, settings, "teacher", 0, task.teacher, extra)
         if known.network is not None and same:
             conditions = replace(task.conditions, frames=frames)
-            one.teacher = explain(known.network, conditions, known.labels, settings, known.gain)
+            level = silence(attributed)
+            one.teacher = explain(known.network, conditions, known.labels, settings, gain=known.gain, level=level)
             one.teacher_labels = known.labels
+
+
+def silence(fitted: Fitted) -> float:
+    """Return the change of a rate from that of grey up to which there is no response, in the unit of the rates."""
+    return SILENT * float(np.mean(fitted.fit.notes["response_mean"]))
 
 
 def members(found: Mapping[str, Found], model: str, settings: Settings) -> dict[str, list[Member]]:

@@ -15,7 +15,7 @@ from pellucid.systems.retina.attribute.settings import TEST_MOVIE, Settings
 from pellucid.systems.retina.attribute.teacher import Known, Probe
 from pellucid.systems.retina.model.restore import Fitted
 
-LARGE = 0.5
+RESPONSE = 0.1
 """Share of the largest change of the teacher's rate from which on a row belongs to the response to a probe."""
 
 OMITTED = re.compile(r"omitted_(\d+)")
@@ -124,16 +124,15 @@ def probes(fitted: Fitted, known: Known) -> list[Task]:
 
 
 def _probe(fitted: Fitted, known: Known, name: str) -> Task:
-    """Return one probe; its window is where the teacher's mean rate is far from that at rest, all rows if nowhere."""
+    """Return one probe; its window reaches from its onset to where the teacher's mean rate is near that at rest."""
     probe = known.probes[name]
     frames, teacher = _rows(fitted, known, probe)
     rows = len(frames) - fitted.history + 1
     newest = frames[fitted.history - 1 :]
     shown = newest.reshape(rows, -1).mean(1)
-    change = np.abs(teacher - _rest(teacher)).mean(1)
-    large = np.flatnonzero(change >= LARGE * np.nanmax(change)) if np.nanmax(change) > 0 else np.arange(rows)
     active = np.flatnonzero(shown)
     event = int(active[0]) if len(active) else 0
+    last = int(np.flatnonzero(response(teacher, RESPONSE))[-1])
     conditions = Conditions(
         values=np.array([float(shown[np.abs(shown).argmax()])]),
         unit="1",
@@ -141,14 +140,19 @@ def _probe(fitted: Fitted, known: Known, name: str) -> Task:
         frames=[frames],
         time_s=(np.arange(rows) - event + fitted.lag) / fitted.rate_hz,
         shown=shown[None],
-        window=slice(int(large[0]), int(large[-1]) + 1),
+        window=slice(event, max(last, event + 1) + 1),
     )
     return Task(f"probe_{name}", "probe", None, conditions, teacher[None])
 
 
-def _rest(teacher: np.ndarray) -> np.ndarray:
-    """Return the rate at rest, (neuron,): that of the first row that is known."""
-    return np.asarray(teacher[np.isfinite(teacher).all(1)][0])
+def response(teacher: np.ndarray, share: float) -> np.ndarray:
+    """Return which rows belong to a response, (row,) bool: the mean change from rest is a share of its largest or more.
+
+    teacher  (row, neuron); the rate at rest is that of the first row that is known
+    """
+    rest = teacher[np.isfinite(teacher).all(1)][0]
+    change = np.nan_to_num(np.abs(teacher - rest).mean(1))
+    return np.asarray(change >= share * change.max())
 
 
 def _omitted(fitted: Fitted, known: Known, names: Sequence[str], periods: Sequence[int]) -> Task | None:

@@ -118,7 +118,7 @@ def known(features: Features, fitted: Fitted, truth: Mapping[str, xr.DataTree]) 
         return None
     found: Network | None = None
     labels: tuple[str, ...] = ()
-    if "weights" in tree.children:
+    if "filter" in channels and "weights" in tree.children:
         found = network(channels, tree.children["weights"].to_dataset(), cells)
         signs = zip(*(channels[name].values for name in ("sign", "fast")))
         labels = tuple(LABELS[int(sign), int(fast)] for sign, fast in signs)

@@ -31,6 +31,8 @@ def tree(
 ) -> dict[str, xr.Dataset]:
     """Return all groups by path; the root's attributes are those of "/"."""
     own = chosen(fits, settings.model, networks=True)
+    baselines = [chosen(fits, name) for name in settings.baselines]
+    others = {name: chosen(fits, name, networks=True) for name in settings.others}
     fold = next(iter(own))[0]
     fitted = {key: restore(fit, features) for key, fit in own.items()}
     labels = {key: channels.of(one, settings) for key, one in fitted.items()}
@@ -47,12 +49,12 @@ def tree(
     made["/fields"] = channels.receptive_fields(fitted, seen)
     for seed, one in _of(fitted, fold).items():
         shown.attributed(features, one, labels[fold, seed], found, settings)
-    for name in settings.baselines:
-        shown.baseline(features, list(_of(chosen(fits, name), fold).values()), first, found, settings)
+    for one in baselines:
+        shown.baseline(features, list(_of(one, fold).values()), first, found, settings)
     if known is not None:
         shown.teacher(known, first, found, settings)
     made |= {f"/phenomena/{name}": groups.group(one, first, settings) for name, one in found.items()}
-    extra = {"/summary": groups.summary(found), "/agreement": _agreement(features, fits, found, settings, truth)}
+    extra = {"/summary": groups.summary(found), "/agreement": _agreement(features, others, found, settings, truth)}
     extra |= _interneurons(features, _of(fitted, fold), labels, fold, settings)
     if known is not None:
         matches = {path.rpartition("/")[2]: one for path, one in extra.items() if path.startswith("/interneurons/")}
@@ -84,15 +86,14 @@ def _of(found: Mapping[Key, Any], fold: int) -> dict[int, Any]:
 
 def _agreement(
     features: Features,
-    fits: Sequence[Fit],
+    models: Mapping[str, Mapping[Key, Fit]],
     found: Mapping[str, Found],
     settings: Settings,
     truth: Mapping[str, xr.DataTree],
 ) -> xr.Dataset:
     """Return the agreement over seeds and with models of other experiments, which are shown the same phenomena."""
     every = shown.members(found, settings.model, settings)
-    for name in settings.others:
-        own = chosen(fits, name, networks=True)
+    for name, own in models.items():
         for fit in _of(own, next(iter(own))[0]).values():
             fitted = restore(fit, features)
             known = simulated.known(features, fitted, truth)

@@ -12,38 +12,37 @@ from pellucid.plotting import style
 from pellucid.systems.retina.figures import panels, responses, shown
 from pellucid.systems.retina.figures.settings import Settings
 
-EXPLAINED, SHIFT = 0.9, 1
-"""A circuit is sufficient if it explains this share of the variance and moves the main peak by at most so many bins."""
+EXPLAINED = 0.9
+"""Published share of the variance that a sufficient circuit explains."""
 
 SIZES = ("#8FD744", "#21918C", "#443983", "#440154")
+BY = {"channel": ("o", "#21918C", -0.17), "label": ("s", "#443983", 0.17)}
+"""Marker, colour and place of circuits counted in channels and in labels."""
+
+TEACHER = "#8B5A2B"
 LOWEST = -0.5
 """Shares below are drawn there: circuits far worse than r(0) alone."""
 
 
 def circuits(results: Results, settings: Settings, folder: Path) -> None:
     """Draw for each phenomenon size and labels of the smallest sufficient circuit, and what each size explains."""
-    found = known(results)
-    phenomena = list(found)
-    sizes = sorted({int(row["size"]) for rows in found.values() for row in rows})
-    made, axes = style.figure(1, 2, width=9.4, height=1.25 + 0.36 * len(phenomena))
-    axes[0, 0].get_gridspec().set_width_ratios([1.0, 1.5])
+    phenomena = known(results)
+    found = {name: rows(results, name, "circuit") for name in phenomena}
+    least = {name: [row for row in rows(results, name, "smallest") if not row["lesion"]] for name in phenomena}
+    sizes = sorted({int(row["size"]) for own in found.values() for row in own})
+    made, axes = style.figure(1, 2, width=9.6, height=1.45 + 0.38 * len(phenomena))
+    axes[0, 0].get_gridspec().set_width_ratios([1.0, 1.3])
     table: shown.Rows = []
     for place, name in enumerate(phenomena):
-        table += _smallest(axes[0, 0], place, name, found[name], sizes)
+        table += _smallest(axes[0, 0], place, name, least[name])
         table += _explained(axes[0, 1], place, name, found[name], sizes)
-    labels = [shown.words(name) for name in phenomena]
-    panels.rows(axes[0, 0], labels)
+        panels.beside(axes[0, 0], place, _labels(least[name]))
+    panels.rows(axes[0, 0], [shown.words(name) for name in phenomena])
     panels.rows(axes[0, 1], [""] * len(phenomena))
-    for place, name in enumerate(phenomena):
-        panels.beside(axes[0, 0], place, _labels(found[name]))
-    _axes(axes[0, 0], axes[0, 1], sizes, _lowest(table))
-    entries = {
-        f"{shown.plural(size, 'channel')}, contributions": panels.line(_colour(size, sizes), linestyle="", marker="o")
-        for size in sizes
-    }
-    entries["the same by lesion"] = panels.line("0.3", linestyle="", marker="o", markerfacecolor="white")
-    panels.below(made, entries)
-    style.save(made, folder, "circuits", table, _caption(results, settings, found, sizes), dpi=settings.dpi)
+    _axes(axes[0, 0], axes[0, 1], table)
+    teacher = any(row["model"] == "teacher" for own in least.values() for row in own)
+    panels.below(made, _legend(sizes, teacher))
+    style.save(made, folder, "circuits", table, _caption(results, settings, least, table), dpi=settings.dpi)
 
 
 def possible(results: Results) -> bool:
@@ -51,105 +50,97 @@ def possible(results: Results) -> bool:
     return bool(known(results))
 
 
-def known(results: Results) -> dict[str, shown.Rows]:
-    """Return the rows of circuits of every phenomenon that has any."""
-    found = {
-        name: responses.rows(shown.group(results, f"phenomena/{name}"), "circuit")
-        for name in shown.children(results, "phenomena")
-    }
-    return {name: rows for name, rows in found.items() if rows}
+def known(results: Results) -> list[str]:
+    """Return the phenomena whose circuits are known: not those without a response."""
+    names = shown.children(results, "phenomena")
+    return [name for name in names if rows(results, name, "circuit") and rows(results, name, "smallest")]
 
 
-def sufficient(rows: Sequence[dict[str, object]]) -> dict[object, dict[str, object] | None]:
-    """Return the smallest sufficient circuit of each seed, None where none of the sizes is enough."""
-    found: dict[object, dict[str, object] | None] = {}
-    for row in sorted(rows, key=lambda row: shown.number(row["size"])):
-        seed = row.get("seed")
-        found.setdefault(seed, None)
-        if found[seed] is None and _enough(row):
-            found[seed] = row
-    return found
+def rows(results: Results, name: str, what: str) -> shown.Rows:
+    """Return a list of rows of one phenomenon."""
+    return responses.rows(shown.group(results, f"phenomena/{name}"), what)
 
 
-def _enough(row: dict[str, object]) -> bool:
-    if "sufficient" in row:
-        return bool(row["sufficient"])
-    shift = shown.number(row.get("peak_shift_bins"))
-    return shown.number(row.get("explained")) >= EXPLAINED and abs(shift) <= SHIFT
-
-
-def _smallest(axis: Axes, place: int, name: str, rows: shown.Rows, sizes: Sequence[int]) -> shown.Rows:
-    """Draw how many seeds need how many channels; more than the largest size: none was enough."""
-    found = sufficient(rows)
-    more = max(sizes) + 1
-    count = Counter(more if row is None else int(shown.number(row["size"])) for row in found.values())
-    for size, number in count.items():
-        colour = style.GREY if size == more else _colour(size, sizes)
-        axis.plot(size, place, "o", color=colour, markersize=4 + 8 * np.sqrt(number / len(found)))
-        if len(found) > 1:
-            axis.text(
-                size, place, str(number), ha="center", va="center", fontsize=6.5, color="white", fontweight="bold"
-            )
+def _smallest(axis: Axes, place: int, name: str, least: shown.Rows) -> shown.Rows:
+    """Draw how many seeds need how many channels or labels, and the teacher's labels."""
+    for by, (marker, colour, offset) in BY.items():
+        own = [row for row in least if row["by"] == by]
+        sizes = Counter(_count(row) for row in own if row["model"] != "teacher")
+        seeds = sum(sizes.values())
+        for size, number in sizes.items():
+            axis.plot(size, place + offset, marker, color=colour, markersize=4 + 5 * np.sqrt(number / seeds))
+            if seeds > 1:
+                axis.text(size, place + offset, str(number), ha="center", va="center", fontsize=5.5, color="white")
+    for row in least:
+        if row["model"] == "teacher" and row["by"] == "label":
+            axis.plot(_count(row), place + BY["label"][2], "D", color=TEACHER, markerfacecolor="none", markersize=11)
     return [
-        {"panel": "smallest", "phenomenon": name, "seed": seed, "size": "" if row is None else row["size"],
-         "labels": "" if row is None else ", ".join(map(str, _list(row))), "explained": np.nan if row is None else
-         shown.number(row.get("explained")), "explained_lesion": np.nan if row is None else
-         shown.number(row.get("explained_lesion")), "peak_shift_bins": np.nan if row is None else
-         shown.number(row.get("peak_shift_bins"))}
-        for seed, row in found.items()
-    ]  # fmt: skip
+        _row("smallest", name, row) | {"model": row["model"], "by": row["by"], "size": _count(row)} for row in least
+    ]
 
 
-def _explained(axis: Axes, place: int, name: str, rows: shown.Rows, sizes: Sequence[int]) -> shown.Rows:
+def _count(row: dict[str, object]) -> int:
+    """Return the size of a circuit, in channels or in labels."""
+    return len(_list(row, "groups" if row["by"] == "label" else "channels"))
+
+
+def _explained(axis: Axes, place: int, name: str, found: shown.Rows, sizes: Sequence[int]) -> shown.Rows:
     """Draw the share of variance that circuits of each size explain, by truncation and by lesion, each seed a dot."""
     for size in sizes:
-        own = [row for row in rows if int(row["size"]) == size]
+        own = [row for row in found if int(row["size"]) == size]
         at = place + 0.62 * ((sizes.index(size) + 0.5) / len(sizes) - 0.5)
         colour = _colour(size, sizes)
         lesion = np.maximum([shown.number(row.get("explained_lesion")) for row in own], LOWEST)
         kept = np.maximum([shown.number(row.get("explained")) for row in own], LOWEST)
-        both = [shown.mean(kept), shown.mean(lesion)]
-        axis.plot(both, [at, at], color=colour, linewidth=0.9)
+        axis.plot([shown.mean(kept), shown.mean(lesion)], [at, at], color=colour, linewidth=0.9)
         axis.plot(lesion, np.full(len(own), at), "o", color=colour, markerfacecolor="white", markersize=4)
         axis.plot(kept, np.full(len(own), at), "o", color=colour, markersize=3.6, markeredgewidth=0)
-    return [
-        {"panel": "explained", "phenomenon": name, "seed": row.get("seed"), "size": row["size"],
-         "labels": ", ".join(map(str, _list(row))), "explained": shown.number(row.get("explained")),
-         "explained_lesion": shown.number(row.get("explained_lesion")),
-         "peak_shift_bins": shown.number(row.get("peak_shift_bins"))}
-        for row in rows
-    ]  # fmt: skip
+    return [_row("explained", name, row) for row in found]
+
+
+def _row(panel: str, name: str, row: dict[str, object]) -> dict[str, object]:
+    about = {
+        "panel": panel,
+        "phenomenon": name,
+        "model": "",
+        "seed": row.get("seed", ""),
+        "by": "",
+        "size": row["size"],
+    }
+    labels = ", ".join(map(str, _list(row, "groups" if row.get("by") == "label" else "labels")))
+    scores = {key: shown.number(row.get(key)) for key in ("explained", "explained_lesion", "disagreement")}
+    return about | {"labels": labels} | scores
+
+
+def _axes(left: Axes, right: Axes, table: shown.Rows) -> None:
+    most = max(row["size"] for row in table if row["panel"] == "smallest")
+    left.set_xticks(range(1, most + 1))
+    left.set_xlim(0.5, most + 0.5)
+    style.label(left, "channels or labels needed (number: seeds)", "", "smallest sufficient circuit")
+    right.axvline(EXPLAINED, color="black", linestyle="--", linewidth=0.8, zorder=0)
+    right.axvline(0, color="0.85", linewidth=0.8, zorder=0)
+    right.set_xlim(_lowest(table) - 0.05, 1.06)
+    style.label(right, "share of variance of r - r(0) explained", "", "first channels by importance")
 
 
 def _lowest(table: shown.Rows) -> float:
     """Return the lowest share that is drawn."""
-    values = np.array([row[key] for row in table for key in ("explained", "explained_lesion")], float)
+    values = [row[key] for row in table if row["panel"] == "explained" for key in ("explained", "explained_lesion")]
     return max(LOWEST, float(np.nanmin([0.0, *values])))
 
 
-def _axes(left: Axes, right: Axes, sizes: Sequence[int], low: float) -> None:
-    left.set_xticks([*sizes, max(sizes) + 1], [*map(str, sizes), "more"])
-    left.set_xlim(min(sizes) - 0.6, max(sizes) + 1.6)
-    style.label(left, "channels needed (number: seeds)", "", "smallest sufficient circuit")
-    right.axvline(EXPLAINED, color="black", linestyle="--", linewidth=0.8, zorder=0)
-    right.axvline(0, color="0.85", linewidth=0.8, zorder=0)
-    right.set_xlim(low - 0.05, 1.06)
-    style.label(right, "share of variance of r - r(0) explained", "", "all sizes")
+def _labels(least: shown.Rows) -> str:
+    """Return the most frequent set of labels with the number of seeds, and the teacher's if it differs."""
+    own = [row for row in least if row["by"] == "label"]
+    sets = [" + ".join(sorted(map(str, _list(row, "groups")))) for row in own if row["model"] != "teacher"]
+    text, number = Counter(sets).most_common(1)[0]
+    text += f" ({number} of {len(sets)})" if len(sets) > 1 else ""
+    true = [" + ".join(sorted(map(str, _list(row, "groups")))) for row in own if row["model"] == "teacher"]
+    return text + (f"\nteacher: {true[0]}" if true else "")
 
 
-def _labels(rows: shown.Rows) -> str:
-    """Return the labels of the sufficient circuits, the most frequent first, with the number of seeds."""
-    found = [row for row in sufficient(rows).values() if row is not None]
-    if not found:
-        return "none sufficient"
-    counts = Counter(" + ".join(map(str, _list(row))) for row in found)
-    text, number = counts.most_common(1)[0]
-    every = len(sufficient(rows))
-    return text if every == 1 else f"{text} ({number} of {every})"
-
-
-def _list(row: dict[str, object]) -> list[object]:
-    found = row.get("labels") or []
+def _list(row: dict[str, object], key: str) -> list[object]:
+    found = row.get(key) or []
     return list(found) if isinstance(found, list | tuple) else [found]
 
 
@@ -157,19 +148,31 @@ def _colour(size: int, sizes: Sequence[int]) -> str:
     return SIZES[min(sizes.index(size), len(SIZES) - 1)]
 
 
-def _caption(results: Results, settings: Settings, found: dict[str, shown.Rows], sizes: Sequence[int]) -> str:
+def _legend(sizes: Sequence[int], teacher: bool) -> dict[str, panels.Artist]:
+    entries: dict[str, panels.Artist] = {
+        "counted in channels": panels.line(BY["channel"][1], linestyle="", marker=BY["channel"][0]),
+        "counted in labels": panels.line(BY["label"][1], linestyle="", marker=BY["label"][0]),
+    }
+    if teacher:
+        entries["teacher's labels"] = panels.line(TEACHER, linestyle="", marker="D", markerfacecolor="none")
+    for size in sizes:
+        entries[shown.plural(size, "channel")] = panels.line(_colour(size, sizes), linestyle="", marker="o")
+    return entries | {"the same by lesion": panels.line("0.3", linestyle="", marker="o", markerfacecolor="white")}
+
+
+def _caption(results: Results, settings: Settings, least: dict[str, shown.Rows], table: shown.Rows) -> str:
     model = str(results.attribution.attrs.get("model", settings.model))
-    seeds = len({row.get("seed") for rows in found.values() for row in rows})
-    cut = any(min(shown.number(row.get("explained")), shown.number(row.get("explained_lesion"))) < LOWEST
-              for rows in found.values() for row in rows)  # fmt: skip
+    seeds = len({row.get("seed") for own in least.values() for row in own if row["model"] != "teacher"})
+    cut = any(min(row["explained"], row["explained_lesion"]) < LOWEST for row in table if row["panel"] == "explained")
+    teacher = any(row["model"] == "teacher" for own in least.values() for row in own)
     return (
-        f"Circuits of model {model}, {shown.plural(seeds, 'seed')}: the most important channels of the first layer, "
-        f"{', '.join(map(str, sizes))} of them. Left: the smallest that is sufficient, explaining at least "
-        f"{EXPLAINED:g} of the variance of r - r(0) with its main peak within {SHIFT} bin, and its labels, the most "
-        "frequent ones over seeds; more: none of these sizes is sufficient. Right: share explained (no unit) by r(0) "
-        "plus the contributions of the channels (filled, truncation) and by the network with all other channels held "
-        "at their value at the mean grey (open, lesion); lines join the means; the two differ where kept and dropped "
-        "channels interact. Each dot is a seed; there is no interval. "
-        + (f"Shares below {LOWEST:g} are drawn there. " if cut else "")
-        + "Null: 0, r(0) alone."
+        f"Circuits of model {model}, {shown.plural(seeds, 'seed')}. Left: the smallest set of first-layer channels, or "
+        "of labels with all of their channels, added by importance, that is sufficient: it explains enough of the "
+        f"variance of r - r(0) (published: {EXPLAINED:g}, dashed on the right) and leaves the main peak where it is; "
+        "number: seeds; text: the most frequent set of labels. "
+        + ("Diamonds: what the same rule finds in the simulated teacher. " if teacher else "")
+        + "Right: share explained (no unit) by r(0) plus the contributions of the most important channels (filled, "
+        "truncation), and by the network with all other channels held at their value at the mean grey (open, lesion); "
+        "lines join the means; the two differ where kept and dropped channels interact. Each dot is a seed; there is "
+        "no interval. " + (f"Shares below {LOWEST:g} are drawn there. " if cut else "") + "Null: 0, r(0) alone."
     )

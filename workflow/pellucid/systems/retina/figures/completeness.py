@@ -26,25 +26,30 @@ def completeness(results: Results, settings: Settings, folder: Path) -> None:
         axis.plot(np.maximum(seeds, LEAST), np.full(len(seeds), place), "o", color="0.6", markersize=3.5,
                   markeredgewidth=0)  # fmt: skip
         axis.plot(max(whole, LEAST), place, "D", color="#D55E00" if above else "black", markersize=4.5)
-        table.append({"phenomenon": name, "seed": "all", "residual": whole, "tolerance": line})
-        table += [{"phenomenon": name, "seed": i, "residual": value, "tolerance": line}
+        error = shown.number(shown.group(results, f"phenomena/{name}").attrs.get("accuracy"))
+        axis.plot(np.maximum(error, LEAST), place, "D", color="black", markerfacecolor="none", markersize=6.5)
+        table.append({"phenomenon": name, "seed": "all", "residual": whole, "error": error, "tolerance": line})
+        table += [{"phenomenon": name, "seed": i, "residual": value, "error": np.nan, "tolerance": line}
                   for i, value in enumerate(seeds)]  # fmt: skip
     axis.axvline(line, color="black", linestyle="--", linewidth=0.9, zorder=0)
     axis.set_xscale("log")
     axis.minorticks_off()
-    axis.set_xlim(*_decades(np.array([*(max(row["residual"], LEAST) for row in table), line])))
+    axis.set_xlim(
+        *_decades(np.array([*(max(row["residual"], LEAST) for row in table), *(row["error"] for row in table), line]))
+    )
     panels.rows(axis, [shown.words(name) for name in phenomena])
     style.label(axis, "largest residual / largest change of the rate", "")
-    entries = {"all seeds": panels.line("black", linestyle="", marker="D"),
-               "one seed": panels.line("0.6", linestyle="", marker="o"),
+    entries = {"residual, all seeds": panels.line("black", linestyle="", marker="D"),
+               "estimated error": panels.line("black", linestyle="", marker="D", markerfacecolor="none"),
+               "residual, one seed": panels.line("0.6", linestyle="", marker="o"),
                "tolerance": panels.line("black", linestyle="--")}  # fmt: skip
     panels.legend(made, entries)
     style.save(made, folder, "completeness", table, _caption(results, settings, table, line), dpi=settings.dpi)
 
 
 def _decades(values: np.ndarray) -> tuple[float, float]:
-    """Return whole powers of ten around all values."""
-    powers = np.log10(values[np.isfinite(values)])
+    """Return whole powers of ten around all values, none below the least one."""
+    powers = np.log10(np.maximum(values[np.isfinite(values)], LEAST))
     return float(10 ** np.floor(powers.min() - 0.1)), float(10 ** np.ceil(powers.max() + 0.1))
 
 
@@ -55,12 +60,12 @@ def possible(results: Results) -> bool:
 
 def tolerance(results: Results) -> float:
     """Return the tolerance that contributions were integrated to."""
-    found = shown.number(results.attribution.attrs.get("tolerance"))
-    return found if np.isfinite(found) else TOLERANCE
+    found = [shown.group(results, f"phenomena/{name}").attrs.get("tolerance") for name in _phenomena(results)]
+    return max((shown.number(one) for one in found if one is not None), default=TOLERANCE)
 
 
 def largest(results: Results, name: str) -> tuple[float, np.ndarray]:
-    """Return max |residual| / max |r - r(0)| of a phenomenon over all seeds, and of each seed, (seed,)."""
+    """Return max |residual| / max |r - r(0)| of a phenomenon: the largest of its seeds, and of each seed, (seed,)."""
     found = shown.group(results, f"phenomena/{name}")
     whole = shown.number(found.attrs.get("completeness"))
     if not {"residual", "rate", "zero"} <= set(found.data_vars):
@@ -95,4 +100,5 @@ def _caption(results: Results, settings: Settings, table: shown.Rows, line: floa
         text += f"Above it (vermilion): {shown.said(above)}; their contributions must not be read as exact. "
     else:
         text += f"All {len(whole)} phenomena are below it. "
+    text += "Open: the estimated error of the contributions themselves, which a residual of 0 does not bound. "
     return text + f"Values below {LEAST:g} are drawn there. No interval. Null: 1, contributions that explain nothing."

@@ -13,8 +13,10 @@ from pellucid.systems.retina.figures import (
     fields,
     filters,
     interneurons,
+    lags,
     performance,
     phenomenon,
+    recovery,
     responses,
     summary,
     traces,
@@ -42,12 +44,14 @@ def figures(results: Results, settings: Settings) -> list[Draw]:
         (training.training, training.possible(results, settings)),
         (filters.filters, filters.possible(results)),
         (fields.fields, fields.possible(results)),
+        (lags.lags, lags.possible(results)),
     ]
     found: list[tuple[Draw, bool]] = [(phenomenon.drawer(name), True) for name in responses.names(results)]
     checks: list[tuple[Draw, bool]] = [
         (summary.summary, summary.possible(results)),
         (circuits.circuits, circuits.possible(results)),
         (agreement.agreement, agreement.possible(results)),
+        (recovery.recovery, recovery.possible(results)),
         (interneurons.interneurons, interneurons.possible(results)),
         (distribution.distribution, distribution.possible(results)),
         (completeness.completeness, completeness.possible(results)),

@@ -135,4 +135,4 @@ def _caption(
     limit = shown.number(found["threshold_ms"].values) if "threshold_ms" in found else float("nan")
     text += f"Fast: up to {limit:.0f} ms. " if np.isfinite(limit) else ""
     text += "Other seeds are compared in figure agreement. " if several > 1 else ""
-    return text + "No interval, no null."
+    return text + shown.warning(results) + "No interval, no null."

@@ -171,8 +171,8 @@ def _caption(results: Results, settings: Settings, every: list[Match], count: in
         f"{shown.said(recordings)}): {shown.part(count, len(every), 'cell')}, evenly over their scores. Above: "
         "Pearson's correlation of the potential with the units of the chosen channel, first seed; square: the unit, "
         "chosen by the largest correlation over the first half of the recording. Below: its correlation over the "
-        "second half (vermilion; no unit), and that of potentials shifted in time, with the unit chosen in the same way "
-        "(grey, null), and of untrained networks (triangles, null). "
+        "second half (vermilion; no unit), and that of potentials shifted in time, with the unit chosen in the same "
+        "way (grey, null), and of untrained networks (triangles, null). "
     )
     text += f"Right: all interneurons; pale: each of {shown.plural(seeds, 'seed')}. " if many else ""
     return text + f"{passed} of {len(every)} exceed the 99th percentile of shifted potentials. No interval."

@@ -107,24 +107,14 @@ def _given(stimulus: np.ndarray) -> bool:
 
 
 def controls(found: xr.Dataset) -> np.ndarray:
-    """Return which conditions are controls, (trial,)."""
-    flags = np.zeros(found.sizes["trial"], bool)
-    if "control" in found:
-        return np.asarray(found["control"].values).astype(bool)
-    for place in shown.noted(found, "control"):
-        flags[int(place)] = True
-    return flags
+    """Return which conditions are only compared with, (trial,)."""
+    return np.asarray(found["control"].values if "control" in found else np.zeros(found.sizes["trial"])).astype(bool)
 
 
 def titles(found: xr.Dataset) -> list[str]:
     """Return the name of each condition."""
-    if "label" in found:
+    if "label" in found.coords:
         return [str(one) for one in found["label"].values]
-    listed = shown.noted(found, "labels")
-    if listed:
-        return [str(one) for one in listed]
-    if "trial" not in found.coords:
-        return [f"condition {i + 1}" for i in range(found.sizes["trial"])]
     unit = str(found["trial"].attrs.get("units", "1")).removeprefix("1")
     return [f"{value:.3g} {unit}".strip() for value in found["trial"].values.astype(float)]
 

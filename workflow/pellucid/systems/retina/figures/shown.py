@@ -69,6 +69,12 @@ def noted(found: xr.Dataset, name: str) -> Any:  # noqa: ANN401 - any JSON value
     return json.loads(text) if isinstance(text, str) else text
 
 
+def warning(results: Results) -> str:
+    """Return the sentence of a caption with what the attribution warns of, "" of nothing."""
+    said = str(results.attribution.attrs.get("warning", ""))
+    return f"Warning: {said}. " if said else ""
+
+
 def colours(results: Results, settings: Settings) -> dict[str, str]:
     """Return a colour for each model but the shown one; of many models colours repeat."""
     others = [model for model in models(results) if model != settings.model]

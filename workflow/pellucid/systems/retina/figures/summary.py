@@ -138,4 +138,4 @@ def _caption(results: Results, settings: Settings, seeds: int, several: bool) ->
         text += f"Left: first seed. Right: shares summed over channels of one label, mean over {seeds} seeds. "
     else:
         text += "One seed. " if seeds == 1 else f"First of {seeds} seeds. "
-    return text + "No interval. Null: equal shares of all channels."
+    return text + shown.warning(results) + "No interval. Null: equal shares of all channels."

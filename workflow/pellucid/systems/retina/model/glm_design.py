@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.errors import ConfigError
+from pellucid.systems.retina.model.filters import SAMPLES
 
 MEMORY = 4 << 30
 """Most bytes of filtered stimulus."""
@@ -41,7 +42,7 @@ class Task:
 class Design:
     """What some cells see on some rows.
 
-    seen    (row, column) float32: stimulus (pixel, function), past (neuron, function), 1
+    seen    (row, column) float32: stimulus (component, function), past (neuron, function), 1
     split   number of columns of the stimulus
     counts  (row, cell) float32, 0 where unknown
     known   (row, cell) float32, 1 where response and past are known, else 0
@@ -55,12 +56,20 @@ class Design:
     free: np.ndarray
 
 
-def design(task: Task, rows: np.ndarray, cells: np.ndarray, window: np.ndarray) -> Design:
+def components(task: Task, rows: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """Return the principal components of a window's pixels, (pixel, component), orthonormal, from frames of rows."""
+    chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), SAMPLES)).astype(int)] - task.lag
+    seen = task.frames[chosen][:, window]
+    return np.asarray(np.linalg.eigh((seen.T @ seen).astype(float))[1])
+
+
+def design(task: Task, rows: np.ndarray, cells: np.ndarray, window: np.ndarray, turn: np.ndarray) -> Design:
     """Return what the cells that share a window see.
 
     rows    (row,)
     cells   (cell,) numbers of the cells
     window  (pixel,) bool
+    turn    (pixel, component) orthonormal, in which pixels are seen: uncorrelated, for few steps of a fit
     Raises ConfigError if it would not fit into memory.
     """
     functions, neurons = len(task.past), task.neurons
@@ -74,7 +83,7 @@ def design(task: Task, rows: np.ndarray, cells: np.ndarray, window: np.ndarray) 
             remedy="Set a smaller `glm.cutout_px`, or fewer `glm.stimulus_functions`.",
         )
     seen = np.ones((len(rows), columns), np.float32)
-    _stimulus(task, rows, window, seen[:, :split])
+    _stimulus(task, rows, window, turn, seen[:, :split])
     of_past = seen[:, split:-1]
     of_past[:] = 0
     complete, fired = np.ones((len(rows), neurons), bool), np.nan_to_num(task.counts)
@@ -91,10 +100,10 @@ def design(task: Task, rows: np.ndarray, cells: np.ndarray, window: np.ndarray) 
     return Design(seen, split, np.where(known, fired[rows][:, cells], 0), known.astype(np.float32), free)
 
 
-def _stimulus(task: Task, rows: np.ndarray, window: np.ndarray, out: np.ndarray) -> None:
-    """Write each pixel's stimulus through each function into out, (row, pixel x function), in blocks of rows."""
+def _stimulus(task: Task, rows: np.ndarray, window: np.ndarray, turn: np.ndarray, out: np.ndarray) -> None:
+    """Write each component's stimulus through each function into out, (row, component x function), block by block."""
     history = task.over_lags.shape[1]
-    frames = task.frames if window.all() else task.frames[:, window]
+    frames = task.frames[:, window] @ turn.astype(np.float32)
     size = max(1, _BLOCK // (frames.shape[1] * history))
     offsets = np.arange(history) - task.lag - history + 1
     basis = task.over_lags.T.astype(np.float32)

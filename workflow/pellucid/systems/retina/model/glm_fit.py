@@ -66,9 +66,10 @@ def fit(
         for penalty in sorted(settings.penalties, reverse=True)
     }
     for cells, window in filters.windows(_places(task, train, shape, settings, centres), shape, settings.cutout_px):
-        parts = [glm_design.design(task, rows, cells, window) for rows, _ in (train, validation)]
+        turn = glm_design.components(task, train[0], window)
+        parts = [glm_design.design(task, rows, cells, window, turn) for rows, _ in (train, validation)]
         for candidate, weights in _solutions(parts[0], parts[1], settings):
-            _put(models[candidate], weights, task, cells, window)
+            _put(models[candidate], weights, task, cells, window, turn)
     return _best(models, frames, validation, lag)
 
 
@@ -183,32 +184,38 @@ def shown(model: CoupledGLM, frames: np.ndarray, rows: np.ndarray, lag: int) -> 
 def _minimised(
     design: Design, start: np.ndarray, penalties: tuple[float, float], rate: np.ndarray, nonlinearity: str
 ) -> np.ndarray:
-    """Return the weights, (column, cell), of the least penalised loss by L-BFGS for all cells at once."""
+    """Return the weights, (column, cell), of the least penalised loss by L-BFGS for all cells at once.
+
+    The search is over weights times the square root of about the loss' curvature, so that few steps are enough.
+    """
     from scipy.optimize import minimize
 
     scale = 1 / (rate * np.maximum(design.known.sum(0), 1))
     squares = np.zeros(len(start))
     squares[: design.split], squares[design.split : -1] = penalties
+    size = 1 / np.sqrt(np.einsum("tc,tc->c", design.seen, design.seen) / len(design.seen) + squares + 1e-6)[:, None]
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = flat.reshape(start.shape)
+        weights = flat.reshape(start.shape) * size
         drive = design.seen @ weights.astype(np.float32)
         found = np.maximum(transfer(drive, nonlinearity), 1e-30)
         lost = (design.known * (found - design.counts * np.log(found))).sum(0, dtype=float) @ scale
         slope = found if nonlinearity == "exponential" else -np.expm1(-found)
         by_drive = (design.known * (1 - design.counts / found) * slope * scale).astype(np.float32)
-        gradient = (design.seen.T @ by_drive + squares[:, None] * weights) * design.free
+        gradient = (design.seen.T @ by_drive + squares[:, None] * weights) * design.free * size
         return float(lost + (squares @ weights**2).sum() / 2), gradient.ravel().astype(float)
 
     options = {"maxiter": STEPS, "maxcor": 20, "ftol": 1e-7, "gtol": 1e-5}
-    found = minimize(objective, start.ravel(), jac=True, method="L-BFGS-B", options=options)
-    return np.asarray(found.x.reshape(start.shape) * design.free)
+    found = minimize(objective, (start / size).ravel(), jac=True, method="L-BFGS-B", options=options)
+    return np.asarray(found.x.reshape(start.shape) * size * design.free)
 
 
-def _put(model: CoupledGLM, weights: np.ndarray, task: Task, cells: np.ndarray, window: np.ndarray) -> None:
+def _put(
+    model: CoupledGLM, weights: np.ndarray, task: Task, cells: np.ndarray, window: np.ndarray, turn: np.ndarray
+) -> None:
     """Write the weights, (column, cell), of the cells that share a window into the filters."""
     split, functions = int(window.sum()) * len(task.over_lags), len(task.over_lags)
-    of_pixels = weights[:split].reshape(-1, functions, len(cells))
+    of_pixels = np.tensordot(turn, weights[:split].reshape(-1, functions, len(cells)), axes=1)
     flat = model.filter.reshape(*model.filter.shape[:2], -1)
     flat[np.ix_(cells, np.arange(flat.shape[1]), np.flatnonzero(window))] = np.einsum(
         "pfn,fl->nlp", of_pixels, task.over_lags
