@@ -110,8 +110,16 @@ def phenomenon(made, stimulus, values, time, unit, kind, measures, local=False):
     data["stimulus"] = variable("trial time", stimulus, "px" if local else "1")
     if made.truth and not local:
         data["teacher"] = variable("trial time neuron", found["rate"][0] * 1.1, made.units)
+    controls = [i > 1 and local for i in range(len(stimulus))]
+    data["control"] = variable("trial", np.array(controls, np.int8))
+    if kind == "probe":
+        frames = np.abs(made.rng.normal(size=(made.seeds, made.cells, made.history)))
+        data["lag_contribution"] = variable("seed neuron lag", frames, made.units)
     coords = {
-        "trial": variable("trial", values, unit), "time": variable("time", time, "s"), "neuron": made.names,
+        "trial": variable("trial", values, unit),
+        "label": ("trial", np.array([f"condition {value:.3g}" for value in values], object)),
+        "lag": variable("lag", (np.arange(made.history) - made.history) * 1e3 / RATE, "ms"),
+        "time": variable("time", time, "s"), "neuron": made.names,
         "seed": range(made.seeds), "output": list(SIZES), "feature": range(made.features),
     }  # fmt: skip
     level = np.abs(found["rate"] - zero[:, None, None]).max()
@@ -121,6 +129,9 @@ def phenomenon(made, stimulus, values, time, unit, kind, measures, local=False):
         "measures": json.dumps(measures),
         "circuit": json.dumps(circuits(made, found["rate"], zero, reduced, order)),
         "distribution": json.dumps(distribution(made)),
+        "smallest": json.dumps(smallest(made, order)),
+        "accuracy": 3e-4,
+        "tolerance": 1e-3,
         "completeness": float(np.abs(found["residual"]).max() / level),
     }
     return xr.Dataset(data, coords=coords, attrs=attrs)
@@ -140,6 +151,23 @@ def circuits(made, rate, zero, reduced, order):
                  "explained": float(1 - left["truncated"]), "peak_shift_bins": int(3 - size),
                  "explained_lesion": float(1 - left["lesioned"])}
             )  # fmt: skip
+    return rows
+
+
+def smallest(made, order):
+    """Rows of the smallest sufficient circuits: two channels, of labels that the teacher has, too."""
+    rows = []
+    for model, seed in [*(("main", s) for s in range(made.seeds)), *([("teacher", 0)] if made.truth else [])]:
+        channels = [int(c) for c in order[seed, : 2 + (seed == 1)]]
+        labels = [made.label(seed, c) for c in channels]
+        for by in ("channel", "label"):
+            for lesion in (False, True):
+                rows.append(
+                    {"model": model, "seed": seed, "by": by, "lesion": lesion, "size": len(channels),
+                     "channels": channels, "labels": labels,
+                     "groups": list(dict.fromkeys(labels)) if by == "label" else labels, "explained": 0.95,
+                     "explained_lesion": 0.93, "disagreement": 0.1}
+                )  # fmt: skip
     return rows
 
 
@@ -245,10 +273,10 @@ def phenomena(made):
     measures = measured(made, "shift_rightward", "px", None, lambda at: 1.4, 0.1)
     measures += measured(made, "shift_leftward", "px", None, lambda at: -1.3, 0.1)
     groups["anticipation"] = phenomenon(made, stimulus, values, time, "1", "anticipation", measures, local=True)
-    groups["anticipation"].attrs["control"] = json.dumps(list(range(2, made.trials)))
     if made.truth:
         stimulus, values, time = steps(rows, made.history, trials=2)
         groups["probe_dark_step"] = phenomenon(made, stimulus[1:], values[1:], time, "1", "probe", [])
+        groups["test_movie"] = phenomenon(made, stimulus[1:] / 2, values[1:], time, "1", "probe", [])
     return {f"/phenomena/{name}": group for name, group in groups.items()}
 
 
@@ -295,11 +323,32 @@ def interneurons(made):
     return xr.Dataset(data, coords={"neuron": names, "seed": range(made.seeds)})
 
 
+def recovery(made, groups):
+    """The group `recovery`: flashes of both signs, circuits of all phenomena, and slopes of latencies."""
+    probes = [
+        {"phenomenon": f"probe_{name}", "seed": seed, "share": 0.9 - 0.02 * seed, "teacher_share": 0.97, "r": 0.98,
+         "peak_difference": seed % 2, "outside": name == "bright_step"}
+        for name in ("dark_flash", "bright_flash", "dark_step", "bright_step")
+        for seed in range(made.seeds)
+    ]  # fmt: skip
+    circuits = [
+        {"phenomenon": path.rsplit("/", 1)[-1], "seed": seed, "true_labels": ["OFF fast", "OFF slow"],
+         "same": bool(seed < 2)}
+        for path in groups
+        for seed in range(made.seeds)
+    ]  # fmt: skip
+    omitted = [{"phenomenon": "omitted", "seed": 0, "latency_slope": 0.9, "teacher": 1.0}]
+    rows = {"probes": probes, "circuits": circuits, "omitted": omitted}
+    return xr.Dataset(attrs={name: json.dumps(values) for name, values in rows.items()} | {"mechanism": "subunits"})
+
+
 def attribution(made):
     """All groups of an attribution, path -> dataset."""
     groups = phenomena(made)
     tree = {"/channels": channels(made), "/fields": fields(made), **groups, "/summary": summary(made, groups)}
     tree["/agreement"] = agreement(made, groups)
+    if made.truth:
+        tree["/recovery"] = recovery(made, groups)
     if made.interneurons:
         tree["/interneurons/bipolars"] = interneurons(made)
     return tree

@@ -17,14 +17,21 @@ KINDS = {
         "readout": {"kernel_px": [3, 2]},
         "dropout": 0,
     },
-    "bn_cnn": {"preset": "bn_cnn", "layers": [{"channels": 5, "kernel_px": [4, 5]}, {"channels": 4, "kernel_px": [3, 3]}]},
+    "bn_cnn": {
+        "preset": "bn_cnn",
+        "layers": [{"channels": 5, "kernel_px": [4, 5]}, {"channels": 4, "kernel_px": [3, 3]}],
+    },
     "mcintosh_2016": {
         "preset": "mcintosh_2016",
         "layers": [{"channels": 7, "kernel_px": [5, 4]}, {"channels": 3, "kernel_px": [3, 3]}],
     },
     "one layer": {"layers": [{"channels": 5, "kernel_px": [5, 5]}], "readout": {"kernel_px": [4, 3]}},
     "three layers": {
-        "layers": [{"channels": 4, "kernel_px": [3, 3]}, {"channels": 5, "kernel_px": [3, 2]}, {"kernel_px": [3, 3]}],
+        "layers": [
+            {"channels": 4, "kernel_px": [3, 3]},
+            {"channels": 5, "kernel_px": [3, 2]},
+            {"channels": 3, "kernel_px": [3, 3]},
+        ],
         "readout": {"kernel_px": [2, 3]},
     },
     "full field": {
@@ -90,10 +97,10 @@ def expanded(frames, shape=SHAPE):
     return np.ascontiguousarray(np.broadcast_to(frames, (len(frames), *shape)))
 
 
-def trained(steps=100):
+def trained(steps=150):
     """A network fitted to three cells with rectified subunits, ON and OFF, fast and slow."""
     rng = np.random.default_rng(3)
-    frames = torch.from_numpy(movie(2000, seed=5))
+    frames = torch.from_numpy(movie(1500, seed=5))
     lag = np.arange(HISTORY)[::-1]
     course = {True: np.exp(-((lag - 1.5) ** 2) / 1.5), False: np.exp(-((lag - 4) ** 2) / 3)}
     row, column = np.mgrid[:5, :5] - 2
@@ -102,7 +109,7 @@ def trained(steps=100):
     kernel = np.stack([sign * course[fast][:, None, None] * space for sign, fast in signs])
     drive = functional.conv2d(frames.unfold(0, HISTORY, 1).permute(0, 3, 1, 2), torch.from_numpy(kernel).float())
     units = functional.relu(drive / drive.std((0, 2, 3), keepdim=True) - 0.3)
-    weight = torch.tensor([[1.2, 0.5, -0.6], [0.4, 1.3, -0.3], [1.0, 0.0, 0.4]])
+    weight = torch.tensor([[1.2, 0.5, -0.6], [0.9, 1.0, -0.3], [1.0, 0.0, 0.4]])
     pooled = torch.stack([units[:, :, r : r + 5, c : c + 5].mean((2, 3)) for r, c in PLACES], 1)
     rate = 4 * functional.softplus(2 * (pooled * weight).sum(2) - 0.3)
     response = torch.poisson(rate, generator=torch.Generator().manual_seed(0))
@@ -115,7 +122,7 @@ def trained(steps=100):
         norm.momentum = 0.1
     windows = frames.unfold(0, HISTORY, 1).permute(0, 3, 1, 2)
     for _ in range(steps):
-        own = torch.from_numpy(rng.integers(0, len(windows), 128))
+        own = torch.from_numpy(rng.integers(0, len(windows), 64))
         found = made(windows[own])
         loss = (found - response[own] * torch.log(found + 1e-8)).mean()
         optimiser.zero_grad()

@@ -228,6 +228,23 @@ def test_long_stimuli_are_attributed_in_the_response_window_only():
     np.testing.assert_allclose(whole.lesioned[..., 2], whole.rate, rtol=1e-5)  # no more than there are
 
 
+def test_no_response_has_no_circuit(built, tmp_path):
+    _, features, fits, _ = built
+    settings = Settings(phenomena={"grey": STEP | {"contrasts": [0.0]}, "step": STEP}, test_rows=0)
+    tree = attribute(features, fits, settings, {})
+    assert "no response to grey" in tree.attrs["warning"]
+    group = tree["phenomena"]["grey"]
+    assert list(group.attrs["silent"]) == [0, 1]
+    assert group.attrs["completeness"] == 0
+    assert said(group, "circuit") == []
+    assert {(row["size"], tuple(row["labels"])) for row in said(group, "smallest")} == {(0, ())}
+    assert {row["phenomenon"] for row in said(tree["agreement"], "pairs")} == {"step"}
+    assert not [
+        row for row in json.loads(tree.attrs["headline"]) if "grey" in row["name"] and "channels" in row["name"]
+    ]
+    store.write(tmp_path / "made.zarr", tree)
+
+
 @pytest.mark.parametrize("axes", [1, 2, 3])
 def test_contributions_of_lags_are_integrated_gradients_of_the_frames(axes):
     network = retina_fits.made(CNN, SHAPE, PLACES)
@@ -239,13 +256,11 @@ def test_contributions_of_lags_are_integrated_gradients_of_the_frames(axes):
     np.testing.assert_allclose(found.sum(2), channels.sum(2), atol=1e-3)
     full = np.broadcast_to(frames.reshape(12, *(1,) * (3 - axes), *size), (12, *SHAPE)).copy()
     window = torch.from_numpy(full[2 : 2 + HISTORY])[None]
-    truth = np.zeros((3, HISTORY))
-    steps = 400
-    for step in range(steps):  # midpoint rule on the pixels; error of order 1 / steps at kinks
-        path = ((step + 0.5) / steps * window).requires_grad_(True)
-        for cell in range(3):
-            gradient = torch.autograd.grad(network(path)[0, cell], path)[0]
-            truth[cell] += (gradient * window).sum((0, 2, 3)).numpy() / steps
+    steps = (torch.arange(400) + 0.5) / 400  # midpoint rule on the pixels; error of order 1 / 400 at kinks
+    path = (steps[:, None, None, None] * window).requires_grad_(True)
+    rates = network(path)
+    truth = [torch.autograd.grad(rates[:, cell].sum(), path, retain_graph=True)[0] for cell in range(3)]
+    truth = np.stack([(gradient.mean(0) * window[0]).sum((1, 2)).numpy() for gradient in truth])
     np.testing.assert_allclose(found[1], truth, atol=5e-3 * np.abs(truth).max())
 
 
@@ -415,8 +430,13 @@ def test_settings_that_mean_nothing_are_refused(wrong):
         Settings(**wrong)
 
 
-def test_without_phenomena_the_published_ones_are_shown():
+def test_without_phenomena_the_published_ones_are_shown(built):
     assert Settings().shown == PUBLISHED
+    assert Settings(phenomena={}).shown == {}
+    none = QUICK.model_copy(update={"phenomena": {}})
+    assert set(attribute(built[1], built[2], none, {})["phenomena"].children) == {"test_movie"}
+    with pytest.raises(DataError, match="at least one stimulus"):
+        attribute(built[1], built[2], none.model_copy(update={"test_rows": 0}), {})
     assert list(QUICK.shown) == ["step", "bar"]
 
 

@@ -22,10 +22,12 @@ from pellucid.systems.retina.figures import (
     fields,
     filters,
     interneurons,
+    lags,
     measured,
     performance,
     phenomenon,
     phenomenon_caption,
+    recovery,
     responses,
     shown,
     summary,
@@ -38,6 +40,7 @@ from pellucid.systems.retina.figures.settings import Settings
 QUICK = Settings(dpi=50)
 SCORES = ["performance", "traces", "training"]
 PHENOMENA = ["phenomenon_omitted", "phenomenon_latency", "phenomenon_anticipation"]
+SIMULATED = ["phenomenon_probe_dark_step", "phenomenon_test_movie", "recovery"]
 CHECKS = ["summary", "circuits", "interneurons", "distribution", "completeness"]
 DIGITS = 1e-5
 """CSV files hold six significant digits."""
@@ -73,7 +76,7 @@ def test_every_figure_has_its_four_files_from_stored_results(seeds, tmp_path):
     store.write_json(tmp_path / "metrics.json", results.metrics)
     results = replace(results, metrics=store.read_json(tmp_path / "metrics.json"))
     found = drawn(results, tmp_path / "figures")
-    assert found == {*SCORES, "filters", "fields", *PHENOMENA, "phenomenon_probe_dark_step", *CHECKS, "agreement"}
+    assert found == {*SCORES, "filters", "fields", *PHENOMENA, *SIMULATED, *CHECKS, "agreement", "lags"}
     for name in found:
         text = (tmp_path / "figures" / f"{name}.txt").read_text()
         assert "null" in text.lower(), name
@@ -89,8 +92,10 @@ def test_full_field_without_repeats_or_truth_is_drawn(tmp_path):
 
 
 def test_what_is_missing_is_left_out(made):
-    without = dict.fromkeys(["/channels", "/fields", "/summary", "/agreement", "/interneurons/bipolars"])
-    phenomena = {f"/phenomena/{name}": None for name in ("omitted", "latency", "anticipation", "probe_dark_step")}
+    without = dict.fromkeys(["/channels", "/fields", "/summary", "/agreement", "/recovery", "/interneurons/bipolars"])
+    phenomena = {
+        f"/phenomena/{name}": None for name in ("omitted", "latency", "anticipation", "probe_dark_step", "test_movie")
+    }
     assert names(made.results(**without, **phenomena)) == SCORES
     assert "agreement" not in names(made.results())  # one seed has no pair
     predictions = xr.DataTree()
@@ -140,6 +145,7 @@ def test_performance_shows_every_fit_with_its_interval_and_every_cell(seeds, tmp
     assert cells == pytest.approx(np.reshape(each, (3, 3)).mean(0), rel=DIGITS)
     text = (tmp_path / "performance.txt").read_text()
     assert "shifted (grey) was fitted to responses shifted in time" in text
+    assert "r of main minus that of ln 0.45 (0.40 to 0.50, recording mixed)" in text
 
 
 def test_traces_are_of_the_best_the_median_and_the_worst_cell(made):
@@ -277,40 +283,77 @@ def test_shares_of_labels_are_sums_over_their_channels(seeds):
     known = channels.load(results)
     group = shown.group(results, "summary")
     labels, share, signed = summary.by_label(group["share"].values, group["signed"].values, known)
-    assert share.sum(1) == pytest.approx(np.ones(4))
+    assert share.sum(1) == pytest.approx(np.ones(5))
     assert (np.abs(signed) <= share + 1e-9).all()
     own = [group["share"].values[s, 1, c] for s in range(3) for c in range(8) if seeds.label(s, c) == labels[0]]
     assert share[1, 0] == pytest.approx(np.sum(own) / 3)
 
 
-def test_the_smallest_sufficient_circuit_explains_enough_and_keeps_the_peak():
-    rows = [
-        {"seed": 0, "size": 1, "explained": 0.95, "peak_shift_bins": 3},
-        {"seed": 0, "size": 2, "explained": 0.92, "peak_shift_bins": -1},
-        {"seed": 0, "size": 3, "explained": 0.99, "peak_shift_bins": 0},
-        {"seed": 1, "size": 1, "explained": 0.5, "peak_shift_bins": 0},
-        {"seed": 1, "size": 2, "explained": None, "peak_shift_bins": 0},
-    ]
-    found = circuits.sufficient(rows)
-    assert found[0] == rows[1]
-    assert found[1] is None
-
-
-def test_circuits_are_counted_over_seeds(seeds, tmp_path):
+def test_circuits_are_counted_in_channels_and_in_labels(seeds, tmp_path):
     results = seeds.results()
     circuits.circuits(results, QUICK, tmp_path)
     rows = table(tmp_path, "circuits")
+    least = [row for row in rows if (row["panel"], row["phenomenon"]) == ("smallest", "omitted")]
+    assert len(least) == (3 + 1) * 2  # seeds and the teacher, by channel and by label; by truncation only
+    by_channel = [int(row["size"]) for row in least if (row["model"], row["by"]) == ("main", "channel")]
+    assert by_channel == [2, 3, 2]
+    for row in least:
+        if row["by"] == "label":
+            assert int(row["size"]) == len(set(row["labels"].split(", ")))
     known = responses.rows(shown.group(results, "phenomena/omitted"), "circuit")
-    assert len([row for row in rows if row["panel"] == "smallest"]) == 3 * 4
     own = column(rows, "explained_lesion", panel="explained", phenomenon="omitted")
     assert own == pytest.approx([row["explained_lesion"] for row in known], rel=DIGITS)
+
+
+def test_a_phenomenon_without_a_response_has_no_circuits(made):
+    group = made.results().attribution["phenomena/omitted"].to_dataset()
+    group = group.assign_attrs(circuit="[]", silent=[0])
+    results = made.results(**{"/phenomena/omitted": group})
+    assert "omitted" not in circuits.known(results)
+    assert len(completeness.largest(results, "omitted")[1]) == 0
+    own = responses.load(results, QUICK, "omitted")
+    assert "1 of 1 seed without a response" in phenomenon_caption.caption(results, QUICK, own, group, [])
+
+
+def test_recovery_counts_the_circuits_that_are_the_teachers(seeds, tmp_path):
+    recovery.recovery(seeds.results(), QUICK, tmp_path)
+    rows = table(tmp_path, "recovery")
+    assert column(rows, "value", score="share", phenomenon="probe_dark_step") == pytest.approx([0.9, 0.88, 0.86])
+    assert column(rows, "value", score="same", phenomenon="latency").tolist() == [1, 1, 0]
+    text = (tmp_path / "recovery.txt").read_text()
+    assert "10 of 15 over all phenomena" in text
+    assert "0.90, the teacher's 1.00" in text
+
+
+def test_frames_are_averaged_over_seeds_and_cells(seeds, tmp_path):
+    results = seeds.results()
+    lags.lags(results, QUICK, tmp_path)
+    rows = table(tmp_path, "lags")
+    values = results.attribution["phenomena/test_movie"]["lag_contribution"].transpose("seed", "neuron", "lag").values
+    assert column(rows, "contribution", neuron="mean") == pytest.approx(values.mean((0, 1)), rel=DIGITS)
+    assert column(rows, "contribution", neuron="cell01") == pytest.approx(values[:, 1].mean(0), rel=DIGITS)
+
+
+def test_phenomena_are_in_the_order_of_the_summary(made):
+    results = made.results()
+    order = ["test_movie", "latency", "omitted"]
+    group = results.attribution["summary"].to_dataset().sel(trial=order)
+    found = shown.phenomena(made.results(**{"/summary": group}))
+    assert found == [*order, "anticipation", "probe_dark_step"]
+
+
+def test_warnings_of_the_attribution_are_in_the_captions(made, tmp_path):
+    results = made.results()
+    results.attribution.attrs["warning"] = "main does not predict cell03"
+    filters.filters(results, QUICK, tmp_path)
+    assert "Warning: main does not predict cell03." in (tmp_path / "filters.txt").read_text()
 
 
 def test_agreement_has_all_pairs_of_seeds(seeds, tmp_path):
     agreement.agreement(seeds.results(), QUICK, tmp_path)
     rows = table(tmp_path, "agreement")
-    assert len(column(rows, "value", panel="circuit")) == 3 * 4
-    assert len(column(rows, "value", panel="course")) == 3 * 4 * 4
+    assert len(column(rows, "value", panel="circuit")) == 3 * 5
+    assert len(column(rows, "value", panel="course")) == 3 * 5 * 4
     assert "Agreement of 3 seeds of model main (3 pairs)" in (tmp_path / "agreement.txt").read_text()
 
 
@@ -336,9 +379,12 @@ def test_distribution_flags_what_any_seed_flags(tmp_path):
     results = Made(tmp_path, seeds=2, outside=("ln",)).results()
     distribution.distribution(results, QUICK, tmp_path)
     rows = table(tmp_path, "distribution")
-    assert len(rows) == 4 * 3 * 2
+    assert len(rows) == 5 * 3 * 2
     assert {row["model"] for row in rows if row["outside"] == "True"} == {"ln"}
-    assert "ln (omitted, latency, anticipation and probe dark step)" in (tmp_path / "distribution.txt").read_text()
+    assert (
+        "ln (omitted, latency, anticipation, probe dark step and test movie)"
+        in (tmp_path / "distribution.txt").read_text()
+    )
 
 
 def test_residuals_are_shares_of_the_largest_change_of_each_seed(seeds, tmp_path):

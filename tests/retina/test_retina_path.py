@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+import retina_paths as made
 import torch
 from captum.attr import LayerConductance, LayerIntegratedGradients
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-import retina_paths as made
 from pellucid.errors import ConfigError
 from pellucid.systems.retina.attribute import cascade, gradients, path, refine
 from pellucid.systems.retina.attribute.chords import Head, relu_chord, softplus_chord
@@ -96,7 +96,7 @@ def test_mean_gradients_of_the_stimulus_are_those_of_automatic_differentiation(k
 
 
 @given(start=st.floats(-30, 30), span=st.floats(-40, 40))
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_chords_are_quotients_of_differences(start, span):
     one, other = torch.tensor([start]), torch.tensor([start]) + span
     exact, end = start, float(other.double())
@@ -120,17 +120,16 @@ def test_chords_of_pieces_without_length_are_derivatives():
 @pytest.mark.parametrize("stimulus", STIMULI)
 def test_adaptive_contributions_are_complete_and_accurate(kind, stimulus):
     network, frames = made.network(kind), STIMULI[stimulus]
-    rows = np.arange(len(frames) - made.HISTORY + 1)[::4]
+    rows = np.arange(len(frames) - made.HISTORY + 1)[3::9]
     found = integrate(network, frames, rows=rows)
     assert found.completeness().max() <= 1e-3
     assert found.accuracy().max() <= 1e-3
     assert found.converged.all()
     np.testing.assert_allclose(found.residual, found.rate - found.zero - found.channels.sum(2), atol=2e-6)
-    exact = integrate(network.double(), frames, rows=rows, tolerance=5e-5)
-    # The estimate is no bound: see `refine.halved` for what escapes it.
-    print(kind, stimulus, "APART", apart(found, exact).max(), (apart(found, exact) <= 1e-3).mean(), (apart(found, exact) <= found.error/scale(found)+3e-6).mean())
-    assert apart(found, exact).max() <= 5e-3
-    assert (apart(found, exact) <= 1e-3).mean() >= 0.95
+    exact = integrate(network.double(), frames, rows=rows, tolerance=1e-4)
+    # The estimate is no bound, see `refine.halved`.
+    assert apart(found, exact).max() <= 2e-3
+    assert (apart(found, exact) <= 1e-3).mean() >= 0.98
 
 
 @pytest.mark.parametrize("stimulus", STIMULI)
@@ -175,18 +174,18 @@ def test_given_points_are_those_of_automatic_differentiation(kind):
 @pytest.mark.parametrize("kind", ["convgc", "mcintosh_2016"])
 @pytest.mark.parametrize("method", [LayerIntegratedGradients, LayerConductance])
 def test_captum_finds_the_same_units(kind, method):
-    network, frames = made.network(kind, dtype=torch.float64), made.movie(3, seed=4)
+    network, frames = made.network(kind, dtype=torch.float64), made.movie(2, seed=4)
     found = integrate(network, frames, keep="units", tolerance=1e-4)
     seen, layer = windows(network, frames), network.convolutions[0]
-    for cell in range(2):
+    for cell in (0, 2):
         whole = method(network, layer).attribute(
-            seen.clone(), target=cell, n_steps=800, method="riemann_middle", internal_batch_size=300
+            seen.clone(), target=cell, n_steps=400, method="riemann_middle", internal_batch_size=400
         )
-        apart = np.abs(found.channels[:, cell] - whole.detach().numpy().sum((2, 3)))
-        # 1e-3: captum's own 800 points are that good, by its midpoint rule; conductance adds finite differences of none.
-        assert apart.max() <= 1e-3 * scale(found)[cell]
+        channels = np.abs(found.channels[:, cell] - whole.detach().numpy().sum((2, 3)))
         units = np.abs(found.units[:, cell] - whole.detach().numpy())
-        assert units.max() <= 1e-3 * scale(found)[cell]
+        # As good as the 400 points of captum, whose completeness is up to 3e-3 here.
+        assert channels.max() <= 5e-3 * scale(found)[cell]
+        assert units.max() <= 5e-3 * scale(found)[cell]
 
 
 @pytest.mark.parametrize("kind", ["convgc", "one layer", "three layers"])
@@ -195,8 +194,10 @@ def test_full_field_is_exact_between_kinks(kind, stimulus):
     network, frames = made.network(kind, dtype=torch.float64), STIMULI[stimulus]
     found = integrate(network, frames)
     assert found.nodes.max() < 60
-    exact = integrate(network, made.expanded(frames), tolerance=1e-5)
-    assert apart(found, exact).max() <= 2e-5  # that of the other, which halves pieces
+    rows = np.arange(3, 33, 3)
+    exact = integrate(network, made.expanded(frames), tolerance=1e-4, rows=rows)
+    own = integrate(network, frames, rows=rows)
+    assert apart(own, exact).max() <= 2e-4  # that of the other, which halves pieces
     assert found.completeness().max() <= 1e-8  # that of softplus' chords
 
 
@@ -204,8 +205,9 @@ def test_full_field_is_exact_between_kinks(kind, stimulus):
 @pytest.mark.parametrize("stimulus", ["omitted", "bar"])
 def test_collapsed_and_expanded_stimuli_have_the_same_contributions(kind, stimulus):
     network, frames = made.network(kind), STIMULI[stimulus]
-    own = integrate(network, frames, keep="units")
-    whole = integrate(network, made.expanded(frames), keep="units")
+    rows = np.array([9, 17, 24])
+    own = integrate(network, frames, keep="units", rows=rows)
+    whole = integrate(network, made.expanded(frames), keep="units", rows=rows)
     assert own.units.shape[3:] == (1, 1 if stimulus == "omitted" else network.maps[1])
     summed = whole.units.sum(3, keepdims=True)
     summed = summed.sum(4, keepdims=True) if stimulus == "omitted" else summed
@@ -242,7 +244,10 @@ def test_cells_that_differ_in_their_place_alone_have_the_same_contributions(stim
 @pytest.mark.parametrize("kind", made.KINDS)
 def test_channels_are_sums_over_units(kind):
     network = made.network(kind)
-    for frames in (made.movie(8, shape=network.shape), made.flashes()[:, None, None] if kind == "full field" else made.bar()):
+    for frames in (
+        made.movie(4, shape=network.shape),
+        made.flashes()[:, None, None] if kind == "full field" else made.bar(),
+    ):
         for rule in ("adaptive", "midpoint"):
             found = integrate(network, frames, rule=rule, points=9, keep="units")
             apart = np.abs(found.units.sum((3, 4)) - found.channels).max((0, 2))
@@ -257,7 +262,7 @@ def test_channels_without_weights_contribute_nothing(kind, stimulus):
         network.convolutions[0].parts[-1].weight[1] = 0
         if kind != "one layer":
             network.convolutions[1].parts[-1].weight[:, 2] = 0
-    found = integrate(network, STIMULI[stimulus], keep="units")
+    found = integrate(network, STIMULI[stimulus], keep="units", rows=np.array([5, 14, 21]))
     without = [1] if kind == "one layer" else [1, 2]
     assert np.abs(found.channels[:, :, without]).max() <= 1e-7
     assert np.abs(found.units[:, :, without]).max() <= 1e-7
@@ -279,8 +284,8 @@ def test_rows_can_be_had_in_any_order_and_blocks(fitted, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["convgc", "bn_cnn"])
 def test_cells_together_are_cells_one_by_one(kind):
-    network, frames = made.network(kind), made.movie(12)
-    together = integrate(network, frames, tolerance=1e-4)
+    network, frames = made.network(kind), made.movie(6)
+    together = integrate(network, frames)
     whole = cascade.of(network)
     for cell in range(network.neurons):
         own = Head(whole.__class__(**{
@@ -294,10 +299,10 @@ def test_cells_together_are_cells_one_by_one(kind):
             alone = refine.halved(
                 own,
                 path.Path(*own.cascade.line(own.cascade.part(u))),
-                torch.from_numpy(1e-4 * scale(together)[cell : cell + 1]),
+                torch.from_numpy(1e-3 * scale(together)[cell : cell + 1]),
             )
         apart = np.abs(alone.channels[:, 0].numpy() - together.channels[:, cell])
-        assert apart.max() <= 2e-4 * scale(together)[cell]  # each within its tolerance of what is exact
+        assert apart.max() <= 2e-3 * scale(together)[cell]  # each within its tolerance of what is exact
 
 
 def test_rows_that_are_given_up_are_reported(fitted, monkeypatch):

@@ -18,7 +18,7 @@ from pellucid.systems.retina.model.network import Network
 
 KEEP = 256_000_000
 """Bytes of first-layer maps that are kept; of longer movies they are computed twice."""
-TYPICAL = 32
+TYPICAL = 64
 """Pieces of a row at the same time, as a rule."""
 ROUNDING = 16
 """Errors of so many times the precision of the largest rate are allowed whatever the tolerance."""

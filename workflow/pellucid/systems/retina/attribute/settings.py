@@ -88,8 +88,8 @@ class Settings(Block):
     others: list[str] = Field(
         default=[], description="models of other experiments, attributed too and compared with `model` by label"
     )
-    phenomena: dict[str, Phenomenon] = Field(
-        default={}, description="stimuli by a name of their own; empty: all published ones, for 50 x 50 px at 100 Hz"
+    phenomena: dict[str, Phenomenon] | None = Field(
+        None, description="stimuli by a name of their own; none given: all published ones, for 50 x 50 px at 100 Hz"
     )
     probes: bool = Field(True, description="show the probe stimuli of a simulation, whose responses are known")
     test_rows: int = Field(
@@ -124,7 +124,9 @@ class Settings(Block):
             raise ValueError("each of `model`, `baselines` and `others` once")
         if self.sizes != sorted(set(self.sizes)) or self.sizes[0] < 1:
             raise ValueError("`sizes` that rise from 1 or more")
-        wrong = [name for name in self.phenomena if name.startswith("probe_") or "/" in name or name == TEST_MOVIE]
+        wrong = [
+            name for name in self.phenomena or {} if name.startswith("probe_") or "/" in name or name == TEST_MOVIE
+        ]
         if wrong:
             raise ValueError(f"names of phenomena without /, not {TEST_MOVIE} or probe_..., unlike {wrong[0]!r}")
         return self
@@ -132,4 +134,4 @@ class Settings(Block):
     @property
     def shown(self) -> dict[str, Phenomenon]:
         """The phenomena by name."""
-        return dict(self.phenomena) or dict(PUBLISHED)
+        return dict(PUBLISHED if self.phenomena is None else self.phenomena)

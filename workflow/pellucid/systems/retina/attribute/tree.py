@@ -45,6 +45,13 @@ def tree(
         return {"/": _root([], settings, fold, said), **made}
     known = simulated.known(features, first, truth)
     found = shown.stimuli(features, first, settings, known)
+    if not found:
+        raise DataError(
+            "attribute.phenomena",
+            expected="at least one stimulus, or test rows to attribute",
+            found="no phenomena, no probes and no test movie",
+            remedy="Name phenomena, or set `attribute.test_rows` for a dataset with test rows.",
+        )
     seen = {key: channels.seen(features, one, settings.fields.rows) for key, one in fitted.items()}
     made["/fields"] = channels.receptive_fields(fitted, seen)
     for seed, one in _of(fitted, fold).items():

@@ -16,7 +16,7 @@ EXPLAINED = 0.9
 """Published share of the variance that a sufficient circuit explains."""
 
 SIZES = ("#8FD744", "#21918C", "#443983", "#440154")
-BY = {"channel": ("o", "#21918C", -0.17), "label": ("s", "#443983", 0.17)}
+BY = {"channel": ("o", "black", -0.17), "label": ("s", style.GREY, 0.17)}
 """Marker, colour and place of circuits counted in channels and in labels."""
 
 TEACHER = "#8B5A2B"
@@ -52,7 +52,7 @@ def possible(results: Results) -> bool:
 
 def known(results: Results) -> list[str]:
     """Return the phenomena whose circuits are known: not those without a response."""
-    names = shown.children(results, "phenomena")
+    names = shown.phenomena(results)
     return [name for name in names if rows(results, name, "circuit") and rows(results, name, "smallest")]
 
 
@@ -113,9 +113,9 @@ def _row(panel: str, name: str, row: dict[str, object]) -> dict[str, object]:
 
 
 def _axes(left: Axes, right: Axes, table: shown.Rows) -> None:
-    most = max(row["size"] for row in table if row["panel"] == "smallest")
-    left.set_xticks(range(1, most + 1))
-    left.set_xlim(0.5, most + 0.5)
+    sizes = [row["size"] for row in table if row["panel"] == "smallest"]
+    left.set_xticks(range(min(1, *sizes), max(sizes) + 1))
+    left.set_xlim(min(1, *sizes) - 0.5, max(sizes) + 0.5)
     style.label(left, "channels or labels needed (number: seeds)", "", "smallest sufficient circuit")
     right.axvline(EXPLAINED, color="black", linestyle="--", linewidth=0.8, zorder=0)
     right.axvline(0, color="0.85", linewidth=0.8, zorder=0)
@@ -132,11 +132,15 @@ def _lowest(table: shown.Rows) -> float:
 def _labels(least: shown.Rows) -> str:
     """Return the most frequent set of labels with the number of seeds, and the teacher's if it differs."""
     own = [row for row in least if row["by"] == "label"]
-    sets = [" + ".join(sorted(map(str, _list(row, "groups")))) for row in own if row["model"] != "teacher"]
+    sets = [_joined(row) for row in own if row["model"] != "teacher"]
     text, number = Counter(sets).most_common(1)[0]
     text += f" ({number} of {len(sets)})" if len(sets) > 1 else ""
-    true = [" + ".join(sorted(map(str, _list(row, "groups")))) for row in own if row["model"] == "teacher"]
+    true = [_joined(row) for row in own if row["model"] == "teacher"]
     return text + (f"\nteacher: {true[0]}" if true else "")
+
+
+def _joined(row: dict[str, object]) -> str:
+    return " + ".join(sorted(map(str, _list(row, "groups")))) or "no response"
 
 
 def _list(row: dict[str, object], key: str) -> list[object]:
@@ -169,7 +173,7 @@ def _caption(results: Results, settings: Settings, least: dict[str, shown.Rows],
         f"Circuits of model {model}, {shown.plural(seeds, 'seed')}. Left: the smallest set of first-layer channels, or "
         "of labels with all of their channels, added by importance, that is sufficient: it explains enough of the "
         f"variance of r - r(0) (published: {EXPLAINED:g}, dashed on the right) and leaves the main peak where it is; "
-        "number: seeds; text: the most frequent set of labels. "
+        "number: seeds; text: the most frequent set of labels. Size 0: no response. "
         + ("Diamonds: what the same rule finds in the simulated teacher. " if teacher else "")
         + "Right: share explained (no unit) by r(0) plus the contributions of the most important channels (filled, "
         "truncation), and by the network with all other channels held at their value at the mean grey (open, lesion); "

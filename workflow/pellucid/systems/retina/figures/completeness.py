@@ -71,8 +71,11 @@ def largest(results: Results, name: str) -> tuple[float, np.ndarray]:
     if not {"residual", "rate", "zero"} <= set(found.data_vars):
         return whole, np.empty(0)
     values = []
-    for seed in range(found.sizes["seed"]):
-        own = found.isel(seed=seed)
+    silent = np.atleast_1d(found.attrs.get("silent", [])).tolist()
+    for seed in shown.seeds(found):
+        own = found.sel(seed=seed)
+        if seed in silent:
+            continue
         rate = own["rate"].transpose("trial", "time", "neuron").values
         residual = own["residual"].transpose("trial", "time", "neuron").values
         change = np.abs(rate - own["zero"].values)[np.isfinite(residual)]
@@ -83,7 +86,7 @@ def largest(results: Results, name: str) -> tuple[float, np.ndarray]:
 
 def _phenomena(results: Results) -> list[str]:
     return [
-        name for name in shown.children(results, "phenomena")
+        name for name in shown.phenomena(results)
         if np.isfinite(shown.number(shown.group(results, f"phenomena/{name}").attrs.get("completeness")))
     ]  # fmt: skip
 

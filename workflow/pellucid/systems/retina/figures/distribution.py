@@ -50,7 +50,7 @@ def known(results: Results) -> shown.Rows:
     return [
         {"phenomenon": name, "model": str(row["model"]), "seed": row.get("seed", ""),
          "share": shown.number(row.get("share")), "outside": bool(row.get("outside"))}
-        for name in shown.children(results, "phenomena")
+        for name in shown.phenomena(results)
         for row in shown.noted(shown.group(results, f"phenomena/{name}"), "distribution")
     ]  # fmt: skip
 

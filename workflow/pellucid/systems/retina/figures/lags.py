@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from pellucid.artifacts import Results
 from pellucid.plotting import style
 from pellucid.systems.retina.figures import panels, shown
@@ -29,7 +27,7 @@ def lags(results: Results, settings: Settings, folder: Path) -> None:
     axis.set_ylim(0, panels.span(own)[1])
     axis.set_xlim(lag[0], 0)
     style.label(axis, "time of the frame before the response (ms)", f"mean |contribution| ({units})")
-    entries = {"mean over cells": panels.line("black"), "a cell": panels.line("0.7")}
+    entries: dict[str, panels.Artist] = {"mean over cells": panels.line("black"), "a cell": panels.line("0.7")}
     if len(values) > 1:
         entries["range over seeds"] = panels.patch("black", 0.2)
     panels.legend(made, entries)
@@ -37,10 +35,10 @@ def lags(results: Results, settings: Settings, folder: Path) -> None:
              for name, line in [("mean", middle), *zip(names, own)] for at, value in zip(lag, line)]  # fmt: skip
     model = str(results.attribution.attrs.get("model", settings.model))
     caption = (
-        f"Contributions of single frames to the responses of model {model} to the first rows of the test movie: integrated "
-        f"gradients from the mean grey, summed over space and channels; mean of |contribution| over rows ({units}), mean "
-        f"over {shown.plural(len(values), 'seed')}; {shown.plural(len(names), 'cell')}. No interval. Null: a cell that "
-        "looks back on all frames alike has a flat line."
+        f"Contributions of single frames to the responses of model {model} to the first rows of the test movie: "
+        "integrated gradients from the mean grey, summed over space and channels; mean of |contribution| over rows "
+        f"({units}), mean over {shown.plural(len(values), 'seed')}; {shown.plural(len(names), 'cell')}. "
+        "No interval. Null: a cell that looks back on all frames alike has a flat line."
     )
     style.save(made, folder, "lags", table, caption, dpi=settings.dpi)
 

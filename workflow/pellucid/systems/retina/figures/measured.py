@@ -11,6 +11,9 @@ from matplotlib.ticker import MaxNLocator
 from pellucid.plotting import style
 from pellucid.systems.retina.figures import kinds, panels, responses, shown
 
+LONGEST = 38
+"""Letters that fit above a panel."""
+
 MEAN = "mean"
 """Entry of `neuron` for what is measured on the rate averaged over cells."""
 
@@ -44,7 +47,10 @@ class Measured:
 
 
 def measures(found: xr.Dataset, models: Sequence[str], most: int) -> list[Measured]:
-    """Return the measures that are shown of a phenomenon: the first of its kind that the given models have."""
+    """Return the measures that are shown of a phenomenon: the first of its kind, before them those of the full model.
+
+    models  the full model first
+    """
     preferred = kinds.of(str(found.attrs.get("kind"))).measures
     rows = [row for row in responses.rows(found, "measures") if row["model"] in models and _mean(row)]
     made: list[Measured] = []
@@ -55,24 +61,30 @@ def measures(found: xr.Dataset, models: Sequence[str], most: int) -> list[Measur
             made.append(one)
     known = [replace(one, title=preferred.get(one.name, shown.words(one.name))) for one in made]
     order = list(preferred)
-    return sorted(known, key=lambda one: order.index(one.name) if one.name in order else len(order))[:most]
+    place = {one.name: order.index(one.name) if one.name in order else len(order) for one in known}
+    return sorted(known, key=lambda one: (not _has(one, models[0]), place[one.name]))[:most]
 
 
 def draw(axis: Axes, one: Measured, looks: dict[str, Look], condition: str) -> shown.Rows:
     """Draw a measure against the condition, or a row per model; return the numbers."""
     title = style.with_units(one.title, shown.unit(one.unit))
+    title = title.replace(" (", "\n(") if len(title) > LONGEST else title
     if len(one.at) > 1:
         _against(axis, one, looks, condition)
     else:
         _rows(axis, one, looks)
         title += f"\n{condition}: {one.at[0]:g}" if len(one.at) else ""
-    axis.set_title(shown.short(title, 70), loc="left", fontsize=7)
+    axis.set_title(title, loc="left", fontsize=7)
     return [
         {"measure": one.name, "unit": one.unit, "model": model, "seed": seed, "condition": at, "value": value}
         for model, values in one.values.items()
         for seed, line in zip(one.seeds[model], values)
         for at, value in zip(one.at if len(one.at) else [np.nan], line)
     ]
+
+
+def _has(one: Measured, model: str) -> bool:
+    return model in one.values and bool(np.isfinite(one.values[model]).any())
 
 
 def _mean(row: dict[str, object]) -> bool:
@@ -107,6 +119,7 @@ def _against(axis: Axes, one: Measured, looks: dict[str, Look], condition: str) 
             low, high = np.fmin.reduce(values), np.fmax.reduce(values)
             axis.fill_between(one.at, low, high, color=look.colour, alpha=0.15, linewidth=0)
         axis.plot(one.at, middle, color=look.colour, linestyle=look.dashes, marker=look.marker, markersize=3,
+                  markeredgewidth=0,
                   linewidth=1.3 if number == 0 else 0.9, zorder=5 if number == 0 else 3)  # fmt: skip
     every = np.concatenate([values.ravel() for values in one.values.values()])
     axis.set_ylim(*panels.span(every))

@@ -21,6 +21,7 @@ SCORES = {
 
 MOST_STIMULI = 4
 MOST_FITS = 10
+MOST_COMPARED = 6
 CUT = -0.5
 """Scores below are drawn there: a bad fit would hide all others."""
 
@@ -162,9 +163,22 @@ def _caption(results: Results, models: Sequence[str], stimuli: Sequence[str], ta
         text += "Bits per spike: log-likelihood minus that of the constant training rate. "
     if "r_noiseless" in known(results):
         text += "Noiseless rate: known as the recording is simulated. "
+    text += _compared(results, models)
     cut = sum(row["value"] < CUT for row in table)
     text += f"{cut} scores below {CUT:g} are drawn there. " if cut else ""
     null = [model for model in models if model in nulls(results)]
     if null:
         return text + f"Null: 0; {shown.said(null)} (grey) was fitted to responses shifted in time."
     return text + "Null: 0, which a constant rate reaches; no model was fitted to shifted responses."
+
+
+def _compared(results: Results, models: Sequence[str]) -> str:
+    """Return the sentence of a caption with the differences in r between models, of the same cells."""
+    rows = [row for row in shown.listed(results, "comparisons") if row["score"] == "r" and row["model"] in models]
+    said = [
+        f"r of {row['reference']} minus that of {row['model']} {shown.digits(shown.number(row['difference']))} "
+        f"({shown.digits(shown.number(row['low']))} to {shown.digits(shown.number(row['high']))}, recording "
+        f"{row['recording']})"
+        for row in rows[:MOST_COMPARED]
+    ]
+    return f"Differences over the same cells, 95 % bootstrap interval: {'; '.join(said)}. " if said else ""

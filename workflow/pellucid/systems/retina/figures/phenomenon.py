@@ -62,10 +62,10 @@ def _looks(results: Results, settings: Settings, own: Response) -> dict[str, Loo
     colours = shown.colours(results, settings)
     found = {settings.model: Look("full model", "black", "-", "o")}
     for i, size in enumerate(own.reduced):
-        found[f"reduced_{size}"] = Look(shown.plural(size, "channel"), REDUCED[min(i, len(REDUCED) - 1)], "-", "")
+        found[f"reduced_{size}"] = Look(shown.plural(size, "channel"), REDUCED[min(i, len(REDUCED) - 1)], "-", ".")
     for name in own.others:
         teacher = name == "teacher"
-        found[name] = Look(name, TEACHER if teacher else colours.get(name, style.GREY), ":" if teacher else "--", "")
+        found[name] = Look(name, TEACHER if teacher else colours.get(name, style.GREY), ":" if teacher else "--", ".")
     return found
 
 
@@ -82,7 +82,7 @@ def _layout(own: Response, count: int) -> tuple[Figure, np.ndarray, list[Axes]]:
         axis = made.add_subplot(inner[i, j], sharex=grid[0, j] if i else None, sharey=grid[i, 0] if j else None)
         axis.tick_params(labelsize=6.5, labelbottom=i == 2, labelleft=j == 0)
         grid[i, j] = axis
-    side = outer[0, 1].subgridspec(count, 1) if count else None
+    side = outer[0, 1].subgridspec(max(2, count), 1) if count else None
     return made, grid, [made.add_subplot(side[i, 0]) for i in range(count)] if side is not None else []
 
 

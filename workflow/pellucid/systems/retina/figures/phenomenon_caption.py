@@ -50,6 +50,8 @@ def caption(results: Results, settings: Settings, own: Response, found: xr.Datas
         "layer (integrated gradients from the mean grey), summed over space; with r(0) and all others they add up to "
         f"the rate, {_residual(found)}. "
     )
+    silent = len(np.atleast_1d(found.attrs.get("silent", [])))
+    text += f"{silent} of {shown.plural(seeds, 'seed')} without a response have no circuit. " if silent else ""
     text += f"Only the first {len(own.time)} rows are drawn. " if own.cut else ""
     text += _baselines(own) + _measures(kept, seeds) + _warning(found)
     return text + _null(own)

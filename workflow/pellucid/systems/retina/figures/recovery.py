@@ -80,7 +80,7 @@ def _range(axis: Axes, key: str, values: np.ndarray) -> None:
         axis.set_xlim(-most, most)
         axis.axvline(0, color="0.85", linewidth=0.8, zorder=0)
     else:
-        axis.set_xlim(min(0.0, panels.span(values)[0]), 1.04)
+        axis.set_xlim(min(0.0, 1.05 * float(np.nanmin([0.0, *values]))), 1.04)
     style.label(axis, SCORES.get(key, "share of seeds with\nthe teacher's labels"), "")
 
 
@@ -108,7 +108,7 @@ def _caption(results: Results, settings: Settings, table: shown.Rows) -> str:
     same = [row["value"] for row in table if row["score"] == "same"]
     if same:
         text += (
-            f"Right: share of seeds whose smallest sufficient set of labels is the teacher's (brown), found in the same "
+            "Right: share of seeds whose smallest sufficient set of labels is the teacher's (brown), found in the same "
             f"way; {int(np.nansum(same))} of {len(same)} over all phenomena. "
         )
     slopes = shown.noted(found, "omitted")

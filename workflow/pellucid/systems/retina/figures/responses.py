@@ -55,7 +55,7 @@ class Response:
 def names(results: Results) -> list[str]:
     """Return the phenomena that responses and contributions are known of, in the order of the configuration."""
     wanted = ("rate", "contribution", "stimulus")
-    return [name for name in shown.children(results, "phenomena") if shown.has(results, f"phenomena/{name}", *wanted)]
+    return [name for name in shown.phenomena(results) if shown.has(results, f"phenomena/{name}", *wanted)]
 
 
 def load(results: Results, settings: Settings, name: str) -> Response:

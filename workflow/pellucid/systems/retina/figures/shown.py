@@ -59,8 +59,15 @@ def group(results: Results, path: str) -> xr.Dataset:
 
 
 def children(results: Results, name: str) -> list[str]:
-    """Return the names of the groups below a group of the attribution."""
-    return list(results.attribution[name].children) if name in results.attribution.children else []
+    """Return the names of the groups below a group of the attribution, as a store lists them in any order."""
+    return sorted(results.attribution[name].children) if name in results.attribution.children else []
+
+
+def phenomena(results: Results) -> list[str]:
+    """Return the names of the phenomena: in the order of the summary, others after them."""
+    found = children(results, "phenomena")
+    known = [str(name) for name in group(results, "summary")["trial"].values] if has(results, "summary") else []
+    return [name for name in known if name in found] + [name for name in found if name not in known]
 
 
 def noted(found: xr.Dataset, name: str) -> Any:  # noqa: ANN401 - any JSON value

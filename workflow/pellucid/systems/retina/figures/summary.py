@@ -132,7 +132,7 @@ def _caption(results: Results, settings: Settings, seeds: int, several: bool) ->
         f"Channels of the first layer of model {model} in each phenomenon: numbers are shares, in per cent, of the sum "
         "of |contribution| over conditions, rows of the response window and cells (0 is left out); colours are the "
         "same with sign (no unit; red: excitation, blue: inhibition, pale: both or none). Names: number of the "
-        "channel, ON or OFF, fast or slow. "
+        "channel, ON or OFF, fast or slow. Rows without numbers: no response. "
     )
     if several:
         text += f"Left: first seed. Right: shares summed over channels of one label, mean over {seeds} seeds. "
