@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
-from cortex_stages import convert_all, fit_all, rest
 
 from pellucid import config, store
 from pellucid.errors import DataError
 from pellucid.stages import fetch
 from recordings import ROOT, find
+from whole_run import Run
 
+CORTEX = Run("cortex")
 CONFIG = config.load(ROOT / "configs" / "real-cortex" / "config.yaml")
 
 pytestmark = [pytest.mark.recording, pytest.mark.slow]
@@ -26,15 +27,17 @@ def prepared(analysis, folder, monkeypatch):
         mirror = find(Path(file["mirror"]).name, file["sha256"])
         monkeypatch.setenv(fetch.MIRROR, str(mirror.parents[len(Path(file["mirror"]).parts) - 1]))
         fetch.fetch(CONFIG["fetch"][name], Path(one["raw"]))
-    return block, convert_all(analysis, recordings, block["preprocess"])
+    return block, CORTEX.convert_all(analysis, recordings, block["preprocess"])
 
 
 def test_parcels_tell_high_from_low_whisking(tmp_path, monkeypatch):
     block, base = prepared("isfn_whisking", tmp_path, monkeypatch)
     models = {"linear": block["fit"]["models"]["linear"], "main": {}}
     shared = block["fit"]["shared"] | {"training": block["fit"]["shared"]["training"] | {"epochs": 4}}
-    fit_all(base, {"shared": shared, "models": models}, folds=range(0, 8, 2))
-    drawn = rest("isfn", base, attributed={"windows": 40, "baselines": 2, "deletion": {"windows": 200, "draws": 2}})
+    CORTEX.fit_all(base, {"shared": shared, "models": models}, folds=range(0, 8, 2))
+    drawn = CORTEX.rest(
+        "isfn", base, attributed={"windows": 40, "baselines": 2, "deletion": {"windows": 200, "draws": 2}}
+    )
     assert {"importance", "decoders", "examples"} <= drawn
     aucs = {row["model"]: row["auc"] for row in store.read_json(base / "metrics.json")["models"]}
     # a plain median split gave a linear decoder .79 (.72 to .89 by block); hysteresis leaves out what lies between
@@ -46,10 +49,10 @@ def test_voltage_frames_tell_response_from_before_once_prepared(tmp_path, monkey
     block, base = prepared("jedi_whisker", tmp_path, monkeypatch)
     models = {name: block["fit"]["models"][name] for name in ("linear", "raw_linear")}
     models["unmasked_linear"] = models["linear"] | {"input": "unmasked"}
-    fit_all(base, {"shared": block["fit"]["shared"], "models": models | {"main": {"training": {"epochs": 2}}}})
+    CORTEX.fit_all(base, {"shared": block["fit"]["shared"], "models": models | {"main": {"training": {"epochs": 2}}}})
     with pytest.raises(DataError, match="a CNN of a movie"):
-        rest("jedi", base, attributed={"model": "linear"})
-    drawn = rest("jedi", base, attributed={"occlusion": {"windows": 40}})
+        CORTEX.rest("jedi", base, attributed={"model": "linear"})
+    drawn = CORTEX.rest("jedi", base, attributed={"occlusion": {"windows": 40}})
     assert {"occlusion", "decoders", "examples"} <= drawn
     aucs = {row["model"]: row["auc"] for row in store.read_json(base / "metrics.json")["models"]}
     assert aucs["linear"] > 0.95  # .99 to 1.0 was measured elsewhere with two training mice; here there is one

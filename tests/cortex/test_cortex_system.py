@@ -4,14 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-from cortex_stages import convert_all, fit_all, rest
 
 from killed_fit import check_resumes
 from pellucid import config, store
 from pellucid.errors import DataError
 from pellucid.stages import preprocess, simulate
 from recordings import ROOT
+from whole_run import Run
 
+CORTEX = Run("cortex")
 DEMO = config.load(ROOT / "config.yaml")
 QUICK = {"epochs": 3, "windows": 3000, "rate": 0.003}
 ROI = {"roi": {"kind": "traces", "source": "/imaging/signal", "detrend_s": 33.3}}
@@ -37,10 +38,10 @@ def test_movies_become_figures_that_show_the_driving_areas(tmp_path, monkeypatch
     simulated = DEMO["simulate"]["running"]
     simulate.simulate("cortex", simulated["seed"], simulated["options"] | {"frames": 1500}, Path("data/raw/running"))
     recordings = {name: one for name, one in DEMO["recordings"].items() if one["dataset"] == "running"}
-    base = convert_all("demo", recordings, block["preprocess"])
-    fit_all(base, block["fit"], folds=[0])
+    base = CORTEX.convert_all("demo", recordings, block["preprocess"])
+    CORTEX.fit_all(base, block["fit"], folds=[0])
     asked = block["attribute"] | {"windows": 40, "occlusion": {"windows": 300}}
-    drawn = rest("demo", base, ["data/raw/running"], block["evaluate"], asked)
+    drawn = CORTEX.rest("demo", base, ["data/raw/running"], block["evaluate"], asked)
     assert {"examples", "training", "decoders", "importance", "occlusion", "controls", "deletion"} <= drawn
     table = {row["model"]: row for row in store.read_json(base / "metrics.json")["table"]}
     assert table["main"]["auc"] > 0.95
@@ -53,7 +54,7 @@ def test_movies_become_figures_that_show_the_driving_areas(tmp_path, monkeypatch
     assert float(tree["importance"]["completeness"].max()) < 0.05
     assert float(abs(tree["occlusion"]["ones"]).max()) == 0.0
     before = store.digest(base / "figures")
-    rest("demo", base, ["data/raw/running"], block["evaluate"], asked)
+    CORTEX.rest("demo", base, ["data/raw/running"], block["evaluate"], asked)
     assert store.digest(base / "figures") == before
 
 
@@ -70,10 +71,10 @@ def test_controls_are_flagged_where_only_confounds_follow_running(tmp_path, monk
     }
     asked = whole["analyses"]["confounds"]["preprocess"]["inputs"]
     inputs = {name: asked[name] for name in ("roi", "violet")}
-    base = convert_all("blood", recordings, {"inputs": inputs, "split": NEXT})
+    base = CORTEX.convert_all("blood", recordings, {"inputs": inputs, "split": NEXT})
     models = {"main": {}, "violet": {"input": "violet"}}
-    fit_all(base, {"shared": {"kind": "linear"}, "models": models})
-    rest("blood", base, ["data/raw/blood"], {"controls": ["violet"]}, {"windows": 20, "baselines": 2})
+    CORTEX.fit_all(base, {"shared": {"kind": "linear"}, "models": models})
+    CORTEX.rest("blood", base, ["data/raw/blood"], {"controls": ["violet"]}, {"windows": 20, "baselines": 2})
     (control,) = store.read_json(base / "metrics.json")["controls"]
     assert control["flagged"]
     assert "haemodynamics" in control["said"]
@@ -87,7 +88,7 @@ def test_a_copy_under_another_name_is_refused(tmp_path, monkeypatch):
     recordings = cells(3)
     recordings["m4_s0"] = recordings["m1_s0"] | {"subject": "mouse4"}
     with pytest.raises(DataError, match=r"m4_s0.*m1_s0|m1_s0.*m4_s0"):
-        convert_all("cells", recordings, {"inputs": ROI, "split": NEXT})
+        CORTEX.convert_all("cells", recordings, {"inputs": ROI, "split": NEXT})
 
 
 def test_whole_mice_are_held_out_in_ordered_pairs(tmp_path, monkeypatch):
@@ -96,8 +97,8 @@ def test_whole_mice_are_held_out_in_ordered_pairs(tmp_path, monkeypatch):
     simulate.simulate("cortex", 0, options, Path("data/raw/cells"))
     recordings = cells(4) | {name: one for name, one in cells(4, sessions=2).items() if name == "m2_s1"}
     with pytest.raises(DataError, match="folds: 12 for 4 mice"):
-        convert_all("cells", recordings, {"inputs": ROI})
-    base = convert_all("cells", recordings, {"inputs": ROI, "split": {"by": "subject", "folds": 12}})
+        CORTEX.convert_all("cells", recordings, {"inputs": ROI})
+    base = CORTEX.convert_all("cells", recordings, {"inputs": ROI, "split": {"by": "subject", "folds": 12}})
     folds = store.read_json(base / "features.json")["folds"]
     assert len(folds) == 12
     pairs = {tuple(sorted({name[:2] for name in fold[part]})[0] for part in ("validation", "test")) for fold in folds}
@@ -113,7 +114,7 @@ def test_whole_mice_are_held_out_in_ordered_pairs(tmp_path, monkeypatch):
 def test_a_killed_fit_goes_on_where_it_stopped(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     simulate.simulate("cortex", 0, {"scenario": "roi", "mice": 3, "sessions": 1, "frames": 900}, Path("data/raw/cells"))
-    convert_all("small", cells(3), {"inputs": ROI, "split": NEXT})
+    CORTEX.convert_all("small", cells(3), {"inputs": ROI, "split": NEXT})
     check_resumes("cortex", {"training": {**QUICK, "epochs": 6}}, tmp_path)
 
 
@@ -121,7 +122,7 @@ def test_movies_of_any_length_give_the_same_features_in_blocks(tmp_path, monkeyp
     """Features of a session do not depend on other sessions: a dataset may grow without change to the old stores."""
     monkeypatch.chdir(tmp_path)
     simulate.simulate("cortex", 0, {"scenario": "roi", "mice": 3, "sessions": 1, "frames": 300}, Path("data/raw/cells"))
-    base = convert_all("cells", cells(3), {"inputs": ROI, "split": NEXT})
+    base = CORTEX.convert_all("cells", cells(3), {"inputs": ROI, "split": NEXT})
     first = store.digest(base / "features" / "m2_s0.zarr")
     preprocess.preprocess("cortex", {"inputs": ROI}, Path("m2_s0.zarr"), Path("again.zarr"))
     assert store.digest(Path("again.zarr")) == first

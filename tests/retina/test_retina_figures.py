@@ -259,7 +259,7 @@ def test_one_cell_is_shown_where_a_stimulus_passes_cells_and_the_mean_elsewhere(
 def test_models_outside_their_training_range_are_named(made, tmp_path):
     for results, said in (
         (made.results(), "Warning: the stimulus is outside the training range of white (45 % of the rows)"),
-        (Made(tmp_path, outside=()).results(), "within the training range of all models"),
+        (Made(tmp_path, outside=()).results(), "within the training range of main, white and ln"),
     ):
         group, own = shown.group(results, "phenomena/omitted"), responses.load(results, QUICK, "omitted")
         assert said in phenomenon_caption.caption(results, QUICK, own, group, [])

@@ -32,8 +32,9 @@ KINDS = {
         "period (frames)",
         {
             "latency": "peak after the last flash's onset",
-            "burst": "burst over peak during flashes",
             "latency_slope": "slope of latency on period",
+            "burst": "peak after the omission",
+            "ratio": "omitted cycle / cycles of flashes",
         },
     ),
     "latency_steps": Kind("contrast", LATENCY),
@@ -53,7 +54,7 @@ KINDS = {
         {
             "delay": "peak after the turn",
             "delay_slope": "slope of delay on the turn's place",
-            "gain": "peak over that of the passing bar",
+            "gain": "peak / that of the passing bar",
         },
         stimulus="bar (px)",
     ),
@@ -75,14 +76,14 @@ KINDS = {
         "contrast", {"peak": "peak rate", "sustained": "sustained / peak", "on_off": "(ON - OFF) / (ON + OFF)"}
     ),
     "paired_flash": Kind(
-        "interval (frames)", {"ratio": "second / first peak", "ratio_rank": "rank correlation of ratio, interval"}
+        "interval (frames)", {"ratio": "added second / first peak", "ratio_rank": "rank correlation of ratio, interval"}
     ),
     "object_motion": Kind(
         "condition",
         {
             "differential_global": "object alone / both",
             "background_global": "background alone / both",
-            "differential": "peak rate, object alone",
+            "differential": "peak, object alone",
         },
         stimulus="shift (px)",
         one_cell=True,

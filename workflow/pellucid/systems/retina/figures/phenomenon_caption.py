@@ -103,7 +103,8 @@ def _warning(found: xr.Dataset) -> str:
     if not rows:
         return "Whether the stimulus lies within the range of training is not known. "
     if not own:
-        return "The stimulus lies within the training range of all models. "
+        known = list(dict.fromkeys(str(row["model"]) for row in rows))
+        return f"The stimulus lies within the training range of {shown.said(known)}. "
     said = []
     for model in own:
         share = max(shown.number(row.get("share")) for row in rows if row["model"] == model)

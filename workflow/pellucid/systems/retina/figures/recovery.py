@@ -23,18 +23,15 @@ def recovery(results: Results, settings: Settings, folder: Path) -> None:
     """Draw what the probes of a simulation give, and how many seeds have the teacher's circuit."""
     found = shown.group(results, "recovery")
     probes, same = shown.noted(found, "probes"), shown.noted(found, "circuits")
-    blocks = [(probes, list(SCORES))] * bool(probes) + [(same, ["same"])] * bool(same)
-    height = max(len(_names(rows)) for rows, _ in blocks)
+    keys = [key for key in SCORES if any(row.get(key) is not None for row in probes)]
     made, axes = style.figure(
-        1, sum(len(keys) for _, keys in blocks), width=1.4 + 2.15 * len(SCORES) * bool(probes) + 3.1 * bool(same),
-        height=1.3 + 0.26 * height,
+        1, len(keys) + bool(same), width=1.4 + 2.15 * len(keys) + 3.1 * bool(same),
+        height=1.3 + 0.26 * max(len(_names(probes)), len(_names(same))),
     )  # fmt: skip
     table: shown.Rows = []
-    place = 0
-    for rows, keys in blocks:
-        for key in keys:
-            table += _panel(axes[0, place], rows, key, named=key in ("share", "same"))
-            place += 1
+    for axis, key in zip(axes[0], keys):
+        table += _panel(axis, probes, key, named=axis is axes[0, 0])
+    table += _panel(axes[0, -1], same, "same", named=True) if same else []
     panels.below(made, _legend(bool(probes), any(row.get("outside") for row in probes)))
     style.save(made, folder, "recovery", table, _caption(results, settings, table), dpi=settings.dpi)
 
@@ -99,12 +96,12 @@ def _caption(results: Results, settings: Settings, table: shown.Rows) -> str:
     found = shown.group(results, "recovery")
     seeds = len({row["seed"] for row in table})
     text = f"Recovery of the simulated teacher by model {model}, {shown.plural(seeds, 'seed')}. "
-    if any(row["score"] == "share" for row in table):
-        text += (
-            "Left: full-field flashes and steps of both signs: share of |contribution| during the main response that "
-            "channels of the correct polarity have (no unit), correlation with the teacher's noiseless response over "
-            "time, and difference of the times of the peaks (bins). "
-        )
+    if any(row["score"] == "r" for row in table):
+        text += "Full-field flashes and steps of both signs: "
+        if any(row["score"] == "share" for row in table):
+            text += "share of |contribution| during the main response that channels of the correct polarity have, "
+        text += "correlation with the teacher's noiseless response over time (no unit), and difference of the times of "
+        text += "the peaks (bins). "
     same = [row["value"] for row in table if row["score"] == "same"]
     if same:
         text += (

@@ -61,24 +61,21 @@ def moments(
     """
     rows = np.concatenate(parts)
     known = np.isfinite(response)
-    centred = np.where(known, response - np.nanmean(response[rows], axis=0), 0).astype(np.float32)
+    mean = np.where(known[rows], response[rows], 0).sum(0, dtype=float) / np.maximum(known[rows].sum(0), 1)
+    centred = np.where(known, response - mean, 0).astype(np.float32)
     chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), SAMPLES)).astype(int)] - lag
-    mean = frames[chosen].mean(0)
+    pixel = frames[chosen].mean(0)
     cross = np.zeros((len(parts), history, frames.shape[1], response.shape[1]))
     for part, own in zip(cross, parts):
         for start, stop in blocks(own):
             for step in range(history):
                 first = start - lag - history + 1 + step
                 part[step] += frames[first : first + stop - start].T @ centred[start:stop]
-        part -= mean[:, None] * centred[own].sum(0, dtype=float)
-    newest = frames[chosen] - mean
+        part -= pixel[:, None] * centred[own].sum(0, dtype=float)
+    newest = frames[chosen] - pixel
     space = (newest.T @ newest).astype(float) / len(chosen)
-    return Moments(
-        cross,
-        np.array([known[own].sum(0) for own in parts]),
-        space,
-        _over_time(frames, mean, chosen, history),
-    )
+    count = np.array([known[own].sum(0) for own in parts])
+    return Moments(cross, count, space, _over_time(frames, pixel, chosen, history))
 
 
 def solve(found: Moments, parts: Sequence[int], chosen: Sequence[tuple[str, float]], window: np.ndarray) -> np.ndarray:
@@ -90,20 +87,15 @@ def solve(found: Moments, parts: Sequence[int], chosen: Sequence[tuple[str, floa
     separable  the first component of either, by SVD of (lag, pixel)
     """
     average = found.average(parts)[:, window]
-    of_time, times = np.linalg.eigh(found.time)
-    decorrelated = any(np.isfinite(penalty) for _, penalty in chosen)
-    of_space, spaces = np.linalg.eigh(found.space[np.ix_(window, window)]) if decorrelated else (None, None)
-    turned = _turned(average, times.T, spaces.T) if spaces is not None else None
+    space = found.space[np.ix_(window, window)]
     filters = np.zeros((len(chosen), *found.cross.shape[1:]), np.float32)
+    decorrelated = _Decorrelated.of(average, space, found) if any(np.isfinite(p) for _, p in chosen) else None
     for filter_, (kind, penalty) in zip(filters, chosen):
-        if turned is not None and of_space is not None and spaces is not None and np.isfinite(penalty):
-            spectrum = np.maximum(of_time, 0)[:, None] * np.maximum(of_space, 0) + penalty * found.variance
-            full = _turned(turned / spectrum[:, :, None], times, spaces)
+        if decorrelated is not None and np.isfinite(penalty):
+            full = decorrelated.filters(penalty * found.variance)
         else:
             full = average / max(found.variance, np.finfo(float).tiny)
-        filter_[:, window] = (
-            np.stack([_rank_one(cell) for cell in np.moveaxis(full, 2, 0)], 2) if (kind == "separable") else full
-        )
+        filter_[:, window] = _rank_one(full) if kind == "separable" else full
     return filters
 
 
@@ -167,11 +159,38 @@ def _over_time(frames: np.ndarray, mean: np.ndarray, chosen: np.ndarray, history
     return np.asarray(correlation[np.abs(np.subtract.outer(np.arange(history), np.arange(history)))])
 
 
+@dataclass(frozen=True)
+class _Decorrelated:
+    """A covariance of window and response in the eigenvectors of the movie's covariance, for any penalty.
+
+    turned         (lag, pixel, neuron)
+    values         (lag, pixel) eigenvalues
+    times, spaces  eigenvectors as columns
+    """
+
+    turned: np.ndarray
+    values: np.ndarray
+    times: np.ndarray
+    spaces: np.ndarray
+
+    @classmethod
+    def of(cls, average: np.ndarray, space: np.ndarray, found: Moments) -> "_Decorrelated":
+        """average (lag, pixel, neuron), space (pixel, pixel): of the pixels of a window."""
+        (of_time, times), (of_space, spaces) = np.linalg.eigh(found.time), np.linalg.eigh(space)
+        values = np.maximum(of_time, 0)[:, None] * np.maximum(of_space, 0)
+        return cls(_turned(average, times.T, spaces.T), values, times, spaces)
+
+    def filters(self, penalty: float) -> np.ndarray:
+        """Return (C + penalty)^-1 times the covariance of window and response, (lag, pixel, neuron)."""
+        return _turned(self.turned / (self.values + penalty)[:, :, None], self.times, self.spaces)
+
+
 def _turned(values: np.ndarray, times: np.ndarray, spaces: np.ndarray) -> np.ndarray:
     """Return (lag, pixel, neuron) values with both axes multiplied by a matrix."""
     return np.asarray(np.einsum("ij,jpn->ipn", times, np.einsum("qp,jpn->jqn", spaces, values, optimize=True)))
 
 
-def _rank_one(filter_: np.ndarray) -> np.ndarray:
-    left, size, right = np.linalg.svd(filter_, full_matrices=False)
-    return np.asarray(size[0] * np.outer(left[:, 0], right[0]))
+def _rank_one(filters: np.ndarray) -> np.ndarray:
+    """Return the first component of each cell's (lag, pixel, neuron) filter."""
+    left, size, right = np.linalg.svd(np.moveaxis(filters, 2, 0), full_matrices=False)
+    return np.asarray(np.einsum("n,nl,np->lpn", size[:, 0], left[:, :, 0], right[:, 0]))

@@ -30,14 +30,14 @@ class CoupledGLM:
 
     rate_n(t) = f(bias_n + (filter_n * s)(t) + sum_m sum_j history_nmj y_m(t - j)), f the exponential or softplus
 
-    filter   (neuron, lag, height, width) float32, oldest frame first
+    filter          (neuron, lag, height, width) float32, oldest frame first
     history_filter  (neuron, neuron, bin): of the first cell, from spikes of the second, newest bin first
-    bias     (neuron,)
-    mean     (neuron,) training response, spikes per bin: what a simulation takes as its past
-    largest  (neuron,) largest rate in a simulation, spikes per bin
+    bias            (neuron,)
+    mean            (neuron,) training response, spikes per bin: what a simulation takes as its past
+    largest         (neuron,) largest rate in a simulation, spikes per bin
     penalty, history_penalty  (neuron,) of the two filters
-    loss     (neuron,) mean Poisson loss of simulated rates on validation rows
-    capped   (neuron,) share of draws on validation rows whose rate met the largest one
+    loss            (neuron,) mean Poisson loss of simulated rates on validation rows
+    capped          (neuron,) share of draws on validation rows whose rate met the largest one
     """
 
     filter: np.ndarray

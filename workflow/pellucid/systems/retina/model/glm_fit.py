@@ -82,12 +82,14 @@ def _check(train: Part, validation: Part, units: str) -> None:
             remedy="Set `preprocess.response` to counts or spikes, or leave out the GLM.",
         )
     for name, (_, response) in (("training", train), ("validation", validation)):
-        known = response[np.isfinite(response)]
-        if not len(known) or known.min() < 0 or (known != np.rint(known)).any():
+        known = np.isfinite(response)
+        missing = not len(response) or not known.any(0).all()
+        counts = response[known]
+        if missing or (counts < 0).any() or (counts != np.rint(counts)).any():
             raise DataError(
                 f"fit, GLM with spike history, {name} rows",
-                expected="whole numbers of spikes, 0 or more",
-                found="other values" if len(known) else "no response",
+                expected="whole numbers of spikes, 0 or more, of every cell",
+                found="a cell without any response" if missing else "other values",
                 remedy="Use spike counts, and a split that leaves training and validation rows.",
             )
 
@@ -157,13 +159,8 @@ def _best(
         rate = np.maximum(found.rate, np.finfo(float).tiny)
         loss = (known * (rate - response * np.log(rate))).sum(0) / np.maximum(known.sum(0), 1)
         better = ~(best.loss <= loss)
-        for name, value in {
-            "penalty": penalty,
-            "history_penalty": of_past,
-            "loss": loss,
-            "capped": found.capped,
-        }.items():
-            getattr(best, name)[better] = np.broadcast_to(value, loss.shape)[better]
+        best.penalty[better], best.history_penalty[better] = penalty, of_past
+        best.loss[better], best.capped[better] = loss[better], found.capped[better]
         for name in ("filter", "history_filter", "bias"):
             getattr(best, name)[better] = getattr(model, name)[better]
     return best
