@@ -7,13 +7,12 @@ import numpy as np
 import xarray as xr
 
 from pellucid.artifacts import Features, PartName, row_indices
+from pellucid.systems.retina.model import scores
 from pellucid.systems.retina.model.restore import Fitted
+from pellucid.systems.retina.model.training import evenly
 
 MOST = 5000
 """Rows of a recording that are predicted, evenly spread."""
-
-FLOOR = 1e-4
-"""Least predicted rate, as a share of the mean training rate."""
 
 
 def bits_per_spike(features: Features, fitted: Fitted) -> np.ndarray:
@@ -23,15 +22,13 @@ def bits_per_spike(features: Features, fitted: Fitted) -> np.ndarray:
     of rates does not matter. Test rows of the model's recordings; validation rows where there are no test rows. NaN for
     a cell without a spike.
     """
-    mean = np.maximum(np.asarray(fitted.fit.notes["response_mean"], float), 1e-12)
+    mean = np.asarray(fitted.fit.notes["response_mean"], float)
     gain, spikes = np.zeros(len(mean)), np.zeros(len(mean))
     for name in fitted.recordings:
-        rows = thinned(held_out(features, fitted, name), MOST)
+        rows = evenly(held_out(features, fitted, name), MOST)
         response = features.group(name, "responses")["response"].values[rows].astype(float)
-        predicted = np.maximum(fitted.predict(name, rows), FLOOR * mean)
-        known = np.isfinite(response)
-        seen = np.where(known, response, 0)
-        gain += np.where(known, seen * np.log2(predicted / mean) - (predicted - mean) / np.log(2), 0).sum(0)
+        gained, seen = scores.gained_bits(response[None], fitted.predict(name, rows), mean)
+        gain += gained.sum(0)
         spikes += seen.sum(0)
     return np.asarray(np.divide(gain, spikes, out=np.full(len(mean), np.nan), where=spikes > 0))
 
@@ -42,12 +39,6 @@ def held_out(features: Features, fitted: Fitted, recording: str) -> np.ndarray:
     parts: tuple[PartName, PartName] = ("test", "validation")
     found = [row_indices(fold.rows(part).get(recording, [])) for part in parts]
     return found[0] if len(found[0]) else found[1]
-
-
-def thinned(rows: np.ndarray, most: int) -> np.ndarray:
-    """Return at most so many of some rows, evenly spread."""
-    places = np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int)
-    return np.asarray(rows[np.unique(places)])
 
 
 def group(found: Mapping[int, np.ndarray], cells: list[str]) -> xr.Dataset:

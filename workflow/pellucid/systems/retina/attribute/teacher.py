@@ -1,9 +1,7 @@
 """The teacher of a simulation as a network: the same attribution and reduction work on it as on a fit."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 import torch
@@ -11,6 +9,7 @@ import xarray as xr
 
 from pellucid.artifacts import Features
 from pellucid.learning import loop
+from pellucid.systems.retina.model import truth as truths
 from pellucid.systems.retina.model.network import Network
 from pellucid.systems.retina.model.restore import Fitted
 from pellucid.systems.retina.model.settings import Layer, Readout, Settings
@@ -107,7 +106,7 @@ def known(features: Features, fitted: Fitted, truth: Mapping[str, xr.DataTree]) 
 
     truth  simulated truth by the name of its raw folder, which is that of the recordings
     """
-    tree = _tree(features, fitted.recordings[0], truth)
+    tree = truths.of(features.stores[fitted.recordings[0]], truth)
     if tree is None or "teacher" not in tree.children:
         return None
     channels, below = tree["teacher"].to_dataset(), _below(tree, "probes")
@@ -136,15 +135,6 @@ def known(features: Features, fitted: Fitted, truth: Mapping[str, xr.DataTree]) 
         rates={name: _rates(group, cells) for name, group in tree.children.items() if "rate" in group.dataset},
         planted=tree["interneurons"].to_dataset() if "interneurons" in tree.children else None,
     )
-
-
-def _tree(features: Features, recording: str, truth: Mapping[str, xr.DataTree]) -> xr.DataTree | None:
-    """Return the truth of the raw folder that a recording comes from; of unknown origin, the only one there is."""
-    said = json.loads(features.stores[recording].attrs.get("provenance") or "{}")
-    raw = said.get("config", {}).get("raw")
-    if raw is not None:
-        return truth.get(PurePosixPath(str(raw)).name)
-    return next(iter(truth.values())) if len(truth) == 1 else None
 
 
 def _below(tree: xr.DataTree, name: str) -> list[tuple[str, xr.DataTree]]:
