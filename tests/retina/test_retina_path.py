@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from pellucid.errors import ConfigError
+from pellucid.errors import ConfigError, DataError
 from pellucid.systems.retina.attribute import cascade, gradients, path, refine
 from pellucid.systems.retina.attribute.chords import Head, relu_chord, softplus_chord
 from pellucid.systems.retina.attribute.path import integrate
@@ -271,7 +271,8 @@ def test_rows_can_be_had_in_any_order_and_blocks(fitted, monkeypatch):
     frames, rows = made.movie(), np.array([7, 8, 9, 3, 25, 24])
     whole = integrate(fitted, frames, rows=np.sort(rows))
     monkeypatch.setattr(gradients, "WORK", 1)
-    monkeypatch.setattr(path, "WORK", 1)
+    monkeypatch.setattr(path, "CACHED", 1)
+    monkeypatch.setattr(refine, "CACHED", 1)
     monkeypatch.setattr(path, "KEEP", 0)
     shuffled = integrate(fitted, frames, rows=rows)
     place = np.argsort(np.argsort(rows))
@@ -341,3 +342,14 @@ def test_the_network_is_left_as_it_was(fitted):
 def test_one_point_is_refused(fitted):
     with pytest.raises(ConfigError, match="2 or more"):
         integrate(fitted, made.step(), rule="right", points=1)
+
+
+def test_a_stimulus_shorter_than_the_history_is_refused(fitted):
+    with pytest.raises(DataError, match="8 or more"):
+        integrate(fitted, np.zeros(7, np.float32))
+
+
+def test_frames_that_are_read_only_or_in_double_are_taken(fitted):
+    frames = np.broadcast_to(made.step()[:, None], (40, made.SHAPE[1]))
+    found, other = integrate(fitted, frames), integrate(fitted, frames.astype(float))
+    np.testing.assert_array_equal(found.channels, other.channels)

@@ -117,7 +117,7 @@ class Pushed:
     """What was found for pieces of the path.
 
     added   (piece, neuron, feature) what each channel adds to the rates
-    end     the state at the end of the piece
+    end     the state at the end of the piece, by chords; with tangents that at which they are
     layers  (piece, feature, output, height, width) what each channel adds to every later layer before its ReLU
     slope   (piece, neuron) of softplus
     """
@@ -138,12 +138,13 @@ class Head:
         self.weight = self._own.flatten(1)
 
     def size(self) -> int:
-        """Return the number of values of one piece's `spread`."""
+        """Return the bytes of one piece's `spread`."""
         features, height, width = len(self.cascade.bias), *self.cascade.maps
         if self.cascade.later:
             kernel = self.cascade.later[0].kernel
-            return features * len(kernel) * (height - kernel.shape[2] + 1) * (width - kernel.shape[3] + 1)
-        return features * height * width
+            features *= len(kernel)
+            height, width = height - kernel.shape[2] + 1, width - kernel.shape[3] + 1
+        return features * height * width * self.cascade.bias.element_size()
 
     def state(self, first: Tensor) -> State:
         """Return the state at rectified maps of the first layer, (piece, feature, height, width)."""
@@ -176,13 +177,13 @@ class Head:
             if index:
                 spread = one.through(spread)
             layers.append(spread)
-            ends.append(value + spread.sum(1))
+            ends.append(value + spread.sum(1) if rule.place is None else value)
             spread = spread * rule.relu(value, ends[-1])[:, None]
         if self.cascade.later:
             added = spread.flatten(2) @ self.weight.T
         else:
             added = torch.einsum("icp,ncp->icn", spread.flatten(2), self._own)
-        end = State(ends, start.drive + added.sum(1))
+        end = State(ends, start.drive + added.sum(1) if rule.place is None else start.drive)
         slope = rule.softplus(start.drive, end.drive)
         return Pushed(added.transpose(1, 2) * slope[:, :, None], end, layers, slope)
 

@@ -75,7 +75,7 @@ def blocks(network: Network, frames: np.ndarray, rows: np.ndarray, copies: int) 
     for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
         for start in range(0, len(run), size):
             own = run[start : start + size]
-            seen = np.ascontiguousarray(frames[own[0] : own[-1] + network.history])
+            seen = np.array(frames[own[0] : own[-1] + network.history])  # a copy: torch warns of what is read-only
             with torch.no_grad():
                 yield network.first(torch.from_numpy(seen).to(bias.device, bias.dtype))
 

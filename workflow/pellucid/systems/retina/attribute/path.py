@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pellucid.errors import ConfigError
+from pellucid.errors import ConfigError, DataError
 from pellucid.systems.retina.attribute import cascade
 from pellucid.systems.retina.attribute.chords import CHORDS, MIDPOINT, RIGHT, Head, Path, Rule
 from pellucid.systems.retina.attribute.gradients import WORK, blocks, patches, placed, pull, shape
-from pellucid.systems.retina.attribute.refine import Found, given, halved, split
+from pellucid.systems.retina.attribute.refine import CACHED, Found, given, halved, split
 from pellucid.systems.retina.model.network import Network
 
 KEEP = 256_000_000
@@ -81,9 +81,31 @@ def integrate(
     rounding and checks the arithmetic alone, while `error` is what the pieces are refined for. All cells and channels
     are had from one pass forwards per piece. Stimuli uniform over maps without scales of single units are split at
     their kinks, which is exact.
-    Memory besides frames and result: up to `KEEP` for first-layer maps, about 4 `WORK` for pieces as a rule, and at
-    most `ACTIVE` / `TYPICAL` times that where rows do not converge. Raises ConfigError for fewer than 2 points.
+    Memory besides frames and result: up to `KEEP` for first-layer maps, the windows of 256 rows in the first
+    convolution at most, and as a rule 6 `CACHED` for pieces of the path, at most `ACTIVE` / `TYPICAL` times that.
+    Raises ConfigError for fewer than 2 points, DataError for a stimulus shorter than the history.
     """
+    _check(network, frames, points)
+    rows = np.arange(len(frames) - network.history + 1) if rows is None else np.asarray(rows)
+    with _evaluating(network), torch.no_grad():
+        work = _Work(network, frames, rows)
+        rate, zero = work.rates()
+        change, rounding = (rate - zero).abs().amax(0), torch.finfo(rate.dtype).eps * rate.abs().amax(0)
+        allowed = torch.maximum(tolerance * change, ROUNDING * rounding)
+        found, units = [], []
+        for path in work.paths():
+            found.append(work.found(path, rule, points, allowed))
+            if keep == "units":
+                units.append(work.units(path, found[-1], RULES[rule]))
+        channels, error = torch.cat([one.channels for one in found]), torch.cat([one.error for one in found])
+        residual = rate - zero - channels.sum(2)
+        error = residual.abs() if rule != "adaptive" else torch.maximum(error, residual.abs())
+        nodes = torch.cat([one.nodes for one in found])
+    parts = (rate, zero, channels, residual, error, error <= allowed, nodes, *([torch.cat(units)] if units else []))
+    return Contributions(*[one.cpu().numpy() for one in parts])
+
+
+def _check(network: Network, frames: np.ndarray, points: int) -> None:
     if points < 2:
         raise ConfigError(
             "points of the integral",
@@ -91,35 +113,13 @@ def integrate(
             found=str(points),
             remedy="Ask for more points, or for the adaptive rule.",
         )
-    rows = np.arange(len(frames) - network.history + 1) if rows is None else np.asarray(rows)
-    with _evaluating(network), torch.no_grad():
-        work = _Work(network, np.asarray(frames), rows)
-        rate, zero = work.rates()
-        allowed = torch.maximum(
-            tolerance * (rate - zero).abs().amax(0), ROUNDING * torch.finfo(rate.dtype).eps * rate.abs().amax(0)
+    if len(frames) < network.history:
+        raise DataError(
+            "frames of a stimulus",
+            expected=f"{network.history} or more, the history of the network",
+            found=str(len(frames)),
+            remedy="Begin the stimulus with grey.",
         )
-        found, units = [], []
-        for path in work.paths():
-            if rule == "adaptive":
-                one = split(work.head, path) if path.p.shape[2:] == (1, 1) else halved(work.head, path, allowed)
-            else:
-                one = given(work.head, path, points - (rule == "right"), RULES[rule])
-            found.append(one)
-            if keep == "units":
-                units.append(work.units(path, one, RULES[rule]))
-        channels, error = torch.cat([one.channels for one in found]), torch.cat([one.error for one in found])
-        residual = rate - zero - channels.sum(2)
-        error = residual.abs() if rule != "adaptive" else torch.maximum(error, residual.abs())
-    return Contributions(
-        rate=rate.cpu().numpy(),
-        zero=zero.cpu().numpy(),
-        channels=channels.cpu().numpy(),
-        residual=residual.cpu().numpy(),
-        error=error.cpu().numpy(),
-        converged=(error <= allowed).cpu().numpy(),
-        nodes=torch.cat([one.nodes for one in found]).cpu().numpy(),
-        units=torch.cat(units).cpu().numpy() if units else None,
-    )
 
 
 class _Work:
@@ -132,7 +132,7 @@ class _Work:
         self._kept: list[Tensor] | None = []
 
     def rates(self) -> tuple[Tensor, Tensor]:
-        """Return rates, (row, neuron), and those of mean grey, (neuron,); keep what is needed of the maps."""
+        """Return rates, (row, neuron), and those of mean grey, (neuron,)."""
         bias = self.network.bias[:, None, None]
         rates, size = [], 0
         for u in self._blocks():
@@ -141,16 +141,21 @@ class _Work:
             if size > KEEP:
                 self._kept = None
             if self._kept is not None:
-                self._kept.append(self.head.cascade.part(u).clone())
+                self._kept.append(u)
         return torch.cat(rates), self.network.head(bias[None].expand(-1, -1, *self.shape))[0]
 
     def paths(self) -> Iterator[Path]:
         """Give the paths of a few rows at a time."""
-        largest = self.head.size() * self.network.bias.element_size() * TYPICAL
-        parts = (self.head.cascade.part(u) for u in self._blocks()) if self._kept is None else iter(self._kept)
-        for part in parts:
-            for own in torch.split(part, max(1, WORK // largest)):
+        rows = max(1, CACHED // (TYPICAL * self.head.size()))
+        for u in self._blocks() if self._kept is None else self._kept:
+            for own in torch.split(self.head.cascade.part(u), rows):
                 yield Path(*self.head.cascade.line(own))
+
+    def found(self, path: Path, rule: str, points: int, allowed: Tensor) -> Found:
+        """Return contributions of channels by a rule; allowed (neuron,) error."""
+        if rule != "adaptive":
+            return given(self.head, path, points - (rule == "right"), RULES[rule])
+        return split(self.head, path) if path.p.shape[2:] == (1, 1) else halved(self.head, path, allowed)
 
     def units(self, path: Path, found: Found, rule: Rule) -> Tensor:
         """Return what every unit adds to the rates, (row, neuron, feature, height | 1, width | 1)."""

@@ -9,6 +9,8 @@ from torch import Tensor
 from pellucid.systems.retina.attribute.chords import CHORDS, Head, Path, Rule, State
 from pellucid.systems.retina.attribute.doubt import POWER, doubt
 
+CACHED = 8_000_000
+"""Bytes of what channels add in the pieces that are worked on at once, as a processor's cache can hold."""
 LEAST, MOST, ACTIVE = 2, 14, 256
 """Halvings of the whole path: always, and at most; pieces of a row that may still be halved, at most."""
 
@@ -59,10 +61,8 @@ def split(head: Head, path: Path) -> Found:
     return _summed(head, path, row[:-1][own], a[:-1][own], a[1:][own], CHORDS, 0.0)
 
 
-def _summed(
-    head: Head, path: Path, row: Tensor, start: Tensor, end: Tensor, rule: Rule, error: float, size: int = 256
-) -> Found:
-    rows = len(path.p)
+def _summed(head: Head, path: Path, row: Tensor, start: Tensor, end: Tensor, rule: Rule, error: float) -> Found:
+    rows, size = len(path.p), max(1, CACHED // head.size())
     total = path.p.new_zeros(rows, head.cascade.neurons, path.p.shape[1])
     for own in torch.split(torch.arange(len(row), device=row.device), size):
         total.index_add_(0, row[own], head.added(path, row[own], start[own], end[own], rule))

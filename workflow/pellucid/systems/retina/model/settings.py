@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from pellucid.learning.settings import Device, Schedule
 from pellucid.settings import Block, with_preset
@@ -98,7 +98,7 @@ class LN(Block):
     cutout_px: int | None = Field(
         None, ge=0, description="half width of the window around the cell's centre; published 11; none: all pixels"
     )
-    penalties: list[float] = Field(
+    penalties: list[PositiveFloat] = Field(
         default=[1e-3, 1e-2, 1e-1, 1.0, 10.0],
         min_length=1,
         description="of the ridge, times the mean variance of a pixel",
@@ -115,10 +115,10 @@ class GLM(Block):
     coupling: bool = Field(False, description="the history of all other cells, too")
     cutout_px: int | None = Field(None, ge=0, description="half width of the window around the cell's centre")
     nonlinearity: Literal["exponential", "softplus"] = "exponential"
-    penalties: list[float] = Field(
+    penalties: list[PositiveFloat] = Field(
         default=[1e-4, 1e-3, 1e-2, 1e-1, 1.0], min_length=1, description="of the stimulus filter; validation chooses"
     )
-    history_penalties: list[float] = Field(
+    history_penalties: list[PositiveFloat] = Field(
         default=[1e-4, 1.0], min_length=1, description="of the spike history; validation chooses"
     )
     draws: int = Field(50, ge=1, description="simulated responses whose mean is the predicted rate")
