@@ -210,11 +210,19 @@ def fields(made):
     """The group `fields`, one fold: mean gradients of each cell."""
     y, x = np.mgrid[: made.shape[0], : made.shape[1]]
     space = np.stack([np.exp(-((y - row) ** 2 + (x - column) ** 2) / 6) for row, column in made.place])
-    sta = -biphasic_like(made.history)[:, None, None] * space[:, None] * 0.2
+    time = -0.2 * biphasic_like(made.history)
+    sta = time[:, None, None] * space[:, None]
     sta = sta + made.rng.normal(0, 0.004, (1, made.seeds, *sta.shape))
+    size = np.linalg.norm(space, axis=(1, 2), keepdims=True)
+    each = (1, made.seeds, made.cells)
     lag = (np.arange(made.history) - made.history) * 1e3 / RATE
     return xr.Dataset(
-        {"sta": variable("fold seed neuron lag height width", sta.astype(np.float32), made.units)},
+        {
+            "sta": variable("fold seed neuron lag height width", sta.astype(np.float32), made.units),
+            "spatial": variable("fold seed neuron height width", np.broadcast_to(space / size, (*each, *made.shape))),
+            "temporal": variable("fold seed neuron lag", time * np.broadcast_to(size[..., 0], (*each, 1)), made.units),
+            "separability": variable("fold seed neuron", made.rng.uniform(0.7, 0.99, each)),
+        },
         coords={"lag": variable("lag", lag, "ms"), "neuron": made.names},
     )
 

@@ -19,7 +19,6 @@ from pellucid.systems.retina.figures import (
     circuits,
     completeness,
     distribution,
-    fields,
     filters,
     interneurons,
     lags,
@@ -192,21 +191,6 @@ def test_kernels_are_in_the_order_of_strength_and_peaks_are_marked(made, tmp_pat
         assert own[0]["label"] == made.label(0, channel)
 
 
-def test_fields_are_split_like_an_svd():
-    rng = np.random.default_rng(2)
-    values = rng.normal(size=(3, 6, 4, 5))
-    values[2] = 0
-    space, time, share = fields.separated(values)
-    for own, where, when, part in zip(values[:2], space, time, share):
-        u, s, v = np.linalg.svd(own.reshape(6, 20), full_matrices=False)
-        expected = s[0] * np.outer(u[:, 0], v[0]).reshape(own.shape)
-        assert when[:, None, None] * where == pytest.approx(expected, abs=1e-10)  # float64 rounding
-        assert np.linalg.norm(where) == pytest.approx(1)
-        assert where.ravel()[np.abs(where).argmax()] > 0
-        assert part == pytest.approx(s[0] ** 2 / (s**2).sum())
-    assert np.isnan(share[2])
-
-
 @pytest.mark.slow  # 1 to 2 s
 def test_contributions_and_the_rate_at_grey_add_up_to_the_full_rate(made, tmp_path):
     phenomenon.phenomenon(made.results(), QUICK, tmp_path, "latency")
@@ -313,6 +297,24 @@ def test_a_phenomenon_without_a_response_has_no_circuits(made):
     assert len(completeness.largest(results, "omitted")[1]) == 0
     own = responses.load(results, QUICK, "omitted")
     assert "1 of 1 seed without a response" in phenomenon_caption.caption(results, QUICK, own, group, [])
+
+
+def test_channels_of_a_silent_seed_are_ranked_by_what_is_drawn(made):
+    group = made.results().attribution["phenomena/omitted"].to_dataset()
+    wrong = group["order"].values[:, ::-1].copy()
+    silent = group.assign_attrs(silent=[0]).assign(order=(("seed", "feature"), wrong, {"units": "1"}))
+    own = responses.load(made.results(**{"/phenomena/omitted": silent}), QUICK, "omitted")
+    size = np.abs(own.contribution).mean((0, 1))
+    assert (np.diff(size) <= 0).all()
+    assert own.kept[0] != wrong[0, 0]
+
+
+def test_models_are_the_shown_one_baselines_others_and_nulls(made):
+    results = made.results()
+    assert shown.ordered(results, QUICK) == ["main", "white", "ln", "shifted"]
+    assert shown.ordered(results, QUICK.model_copy(update={"model": "ln"}))[0] == "ln"
+    later = replace(results, fits=results.fits[::-1])
+    assert shown.ordered(later, QUICK) == ["main", "ln", "white", "shifted"]
 
 
 def test_recovery_counts_the_circuits_that_are_the_teachers(seeds, tmp_path):

@@ -234,18 +234,6 @@ def test_fields_under_uniform_stimuli_are_those_under_the_expanded_ones(axes):
     np.testing.assert_allclose(found, truth, atol=1e-5)
 
 
-def test_separable_fields_are_one_component():
-    rng = np.random.default_rng(0)
-    space, time = rng.random((2, 4, 5)), rng.normal(size=(2, 6))
-    found = fields.separated(-3 * time[:, :, None, None] * space[:, None])
-    np.testing.assert_allclose(found.separability, 1)
-    product = found.time[:, :, None, None] * found.space[:, None]
-    truth = -time[:, :, None, None] * space[:, None]
-    scale = np.linalg.norm(truth.reshape(2, -1), axis=1)[:, None, None, None]
-    np.testing.assert_allclose(product, truth / scale, atol=1e-12)
-    assert (found.space.sum((1, 2)) > 0).all()
-
-
 @pytest.mark.parametrize("axes", [1, 2, 3])
 def test_windows_that_are_the_same_are_found_once(axes):
     stimuli = [movie(30, axes, seed) for seed in range(2)]

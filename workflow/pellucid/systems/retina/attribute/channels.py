@@ -74,20 +74,20 @@ def receptive_fields(found: Mapping[Key, Fitted], shown: Mapping[Key, Seen]) -> 
     """Return mean gradients of rates with respect to the test movie, and their courses in space and time.
 
     sta (fold, seed, lag, neuron, height, width) rate per s.d. of the stimulus, averaged over the windows; spatial
-    (fold, seed, neuron, height, width) and temporal (fold, seed, lag, neuron) of norm 1, separability (fold, seed,
+    (fold, seed, neuron, height, width) of norm 1, temporal (fold, seed, lag, neuron) and separability (fold, seed,
     neuron), by SVD
     """
     means, first = {}, next(iter(found.values()))
     for key, fitted in found.items():
         assert fitted.network is not None
         means[key] = fields.mean_field(fitted.network, shown[key].frames, shown[key].rows)
-    parts = {key: fields.separated(mean) for key, mean in means.items()}
+    parts = {key: labels.separated(mean) for key, mean in means.items()}
     each = (*FITS, "neuron")
     variables: dict[str, Any] = {
         "sta": ((*each, "lag", "height", "width"), full(means).astype(np.float32), {"units": first.units}),
-        "spatial": ((*each, "height", "width"), full({k: one.space for k, one in parts.items()}), ONE),
-        "temporal": ((*each, "lag"), full({k: one.time for k, one in parts.items()}), ONE),
-        "separability": (each, full({k: one.separability for k, one in parts.items()}), ONE),
+        "spatial": ((*each, "height", "width"), full({k: one[0] for k, one in parts.items()}), ONE),
+        "temporal": ((*each, "lag"), full({k: one[1] for k, one in parts.items()}), {"units": first.units}),
+        "separability": (each, full({k: one[2] for k, one in parts.items()}), ONE),
     }
     cells = {"neuron": np.array([str(cell) for cell in first.neurons], object)}
     rows = len(next(iter(shown.values())).rows)

@@ -18,8 +18,9 @@ def fields(results: Results, settings: Settings, folder: Path) -> None:
     found = shown.group(results, "fields")
     names = shown.names(found, found.sizes["neuron"])
     chosen = shown.thinned(len(names), settings.fields).tolist()
-    average = found["sta"].isel(fold=0, seed=0, neuron=chosen).transpose("neuron", "lag", "height", "width")
-    space, time, part = separated(average.values.astype(float))
+    own = found.isel(fold=0, seed=0, neuron=chosen)
+    space = own["spatial"].transpose("neuron", "height", "width").values
+    time, part = own["temporal"].transpose("neuron", "lag").values, own["separability"].values
     lag = found["lag"].values.astype(float)
     places = centres(results, names)
     wide = space.shape[1] * space.shape[2] > 1
@@ -45,24 +46,6 @@ def fields(results: Results, settings: Settings, folder: Path) -> None:
 def possible(results: Results) -> bool:
     """Tell whether receptive fields of the model are known."""
     return shown.has(results, "fields", "sta")
-
-
-def separated(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return space of unit norm, time, and the share of the squared norm they hold: the first pair of the SVD.
-
-    values  (neuron, lag, height, width); space (neuron, height, width), time (neuron, lag), share (neuron,); the sign
-            of space is that of its value of largest size
-    """
-    flat = np.nan_to_num(values).reshape(*values.shape[:2], -1)
-    power, course = np.linalg.eigh(flat @ flat.swapaxes(1, 2))  # of (lag, lag): far smaller than (lag, pixel)
-    time = course[:, :, -1]
-    space = np.einsum("nl,nlp->np", time, flat)
-    size = np.linalg.norm(space, axis=1, keepdims=True)
-    largest = np.take_along_axis(space, np.abs(space).argmax(1)[:, None], 1)
-    scale = np.where(largest < 0, -1.0, 1.0) * np.where(size > 0, size, 1.0)
-    total = np.clip(power, 0, None).sum(1)
-    share = np.where(total > 0, power[:, -1] / np.where(total > 0, total, 1), np.nan)
-    return (space / scale).reshape(len(values), *values.shape[2:]), time * scale, share
 
 
 def centres(results: Results, names: list[str]) -> np.ndarray:

@@ -134,5 +134,5 @@ def _caption(
     text += "ON: positive at its peak, OFF: negative. Fast or slow by the time of the peak. "
     limit = shown.number(found["threshold_ms"].values) if "threshold_ms" in found else float("nan")
     text += f"Fast: up to {limit:.0f} ms. " if np.isfinite(limit) else ""
-    text += "Other seeds are compared in figure agreement. " if several > 1 else ""
+    text += "Other seeds are compared in figure agreement. " if shown.has(results, "agreement") else ""
     return text + shown.warning(results) + "No interval, no null."

@@ -27,7 +27,11 @@ LATENCY = {
     "latency_rank": "rank correlation of latency, |contrast|",
 }
 
+AGAINST_TEACHER = {"r_teacher": "r with the teacher", "peak_difference": "peak after the teacher's"}
+
 KINDS = {
+    "probe": Kind(measures=AGAINST_TEACHER),
+    "recorded": Kind(measures=AGAINST_TEACHER),
     "omitted": Kind(
         "period (frames)",
         {
@@ -35,6 +39,7 @@ KINDS = {
             "latency_slope": "slope of latency on period",
             "burst": "peak after the omission",
             "ratio": "omitted cycle / cycles of flashes",
+            "periods": "periods with a peak",
         },
     ),
     "latency_steps": Kind("contrast", LATENCY),

@@ -34,7 +34,9 @@ def performance(results: Results, settings: Settings, folder: Path) -> None:
         model: shown.middle(row["r"] for row in shown.table(results) if row["model"] == model)
         for model in shown.models(results)
     }
-    models = shown.kept(results, settings, [m for m in shown.models(results) if np.isfinite(level[m])], level)
+    models = shown.kept(
+        results, settings, [m for m in shown.ordered(results, settings) if np.isfinite(level[m])], level
+    )
     tall = 0.75 + 0.27 * len(models)
     made, axes = style.figure(
         len(stimuli), len(scores), width=1.9 + 2.3 * len(scores), height=0.5 + tall * len(stimuli)
@@ -54,11 +56,6 @@ def known(results: Results) -> list[str]:
     return [name for name in SCORES if any(np.isfinite(shown.number(row.get(name))) for row in rows)]
 
 
-def nulls(results: Results) -> list[str]:
-    """Return the models fitted to responses that do not belong to the movie."""
-    return list(dict.fromkeys(fit.model for fit in results.fits if fit.settings.get("swap")))
-
-
 def _panel(
     axis: Axes, results: Results, settings: Settings, models: Sequence[str], stimulus: str, score: str
 ) -> shown.Rows:
@@ -66,7 +63,7 @@ def _panel(
     colours, table = shown.colours(results, settings), []
     for place, model in enumerate(models):
         own = [row for row in shown.table(results) if (row["model"], str(row["stimulus"])) == (model, stimulus)]
-        null = model in nulls(results)
+        null = model in shown.nulls(results)
         colour = style.GREY if null else shown.MODEL if model == settings.model else colours[model]
         cells = _cells(results, own, score)
         _strip(axis, place, np.array(list(cells.values())))
@@ -166,7 +163,7 @@ def _caption(results: Results, models: Sequence[str], stimuli: Sequence[str], ta
     text += _compared(results, models)
     cut = sum(row["value"] < CUT for row in table)
     text += f"{cut} scores below {CUT:g} are drawn there. " if cut else ""
-    null = [model for model in models if model in nulls(results)]
+    null = [model for model in models if model in shown.nulls(results)]
     if null:
         return text + f"Null: 0; {shown.said(null)} (grey) was fitted to responses shifted in time."
     return text + "Null: 0, which a constant rate reaches; no model was fitted to shifted responses."

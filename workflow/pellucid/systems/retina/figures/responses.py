@@ -69,16 +69,17 @@ def load(results: Results, settings: Settings, name: str) -> Response:
     cell = _cell(settings, kind, shown.names(found, found.sizes["neuron"]), rates[0])
     rate = _of(rates, cell)
     control = controls(found)
-    kept, rest = _channels(part, settings, cell)
-    order = [int(c) for c in part["order"].values[0]] if "order" in part else list(range(found.sizes["feature"]))
-    first = order[: settings.channels]
+    parts = _of(_contribution(part), cell)
+    order = _order(part, parts)
+    first, others = order[: settings.channels], order[settings.channels :]
     known = channels.load(results)
     zero = part["zero"].values.astype(float)[0]
     return Response(
         name, kind, "" if cell is None else shown.names(found, found.sizes["neuron"])[cell],
         [titles(found)[i] for i in some], [bool(control[i]) for i in some], part["time"].values.astype(float),
         part["stimulus"].values.astype(float), rate[0], rate.min(0), rate.max(0), _reduced(part, cell),
-        _others(part, cell), first, [known.labels[0][c] if known else "" for c in first], kept, rest,
+        _others(part, cell), first, [known.labels[0][c] if known else "" for c in first],
+        parts[..., first], parts[..., others].sum(-1),
         float(zero.mean() if cell is None else zero[cell]), str(found["rate"].attrs.get("units", "1")),
         found.sizes["trial"], found.sizes["time"] > MOST_ROWS,
     )  # fmt: skip
@@ -157,12 +158,21 @@ def _others(part: xr.Dataset, cell: int | None) -> dict[str, np.ndarray]:
     return {name: values for name, values in found.items() if np.isfinite(values).any()}
 
 
-def _channels(part: xr.Dataset, settings: Settings, cell: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return the contributions of the most important channels, (trial, time, channel), and the sum of the others."""
-    values = part["contribution"].isel(seed=0).transpose("trial", "time", "feature", "neuron").values.astype(float)
-    own = _of(values, cell)
-    order = part["order"].values[0].astype(int) if "order" in part else np.arange(own.shape[-1])
-    return own[..., order[: settings.channels]], own[..., order[settings.channels :]].sum(-1)
+def _contribution(part: xr.Dataset) -> np.ndarray:
+    """Return the contributions of the first seed, (trial, time, feature, neuron)."""
+    found = part["contribution"].isel(seed=0).transpose("trial", "time", "feature", "neuron")
+    return found.values.astype(float)
+
+
+def _order(part: xr.Dataset, parts: np.ndarray) -> list[int]:
+    """Return the channels of the first seed by importance; by what is drawn if it is silent.
+
+    parts  (trial, time, feature)
+    """
+    silent = np.atleast_1d(part.attrs.get("silent", [])).tolist()
+    if "order" in part and shown.seeds(part)[0] not in silent:
+        return [int(c) for c in part["order"].values[0]]
+    return [int(c) for c in np.argsort(-shown.mean(np.abs(parts), (0, 1)), kind="stable")]
 
 
 def rows(found: xr.Dataset, name: str) -> list[dict[str, Any]]:

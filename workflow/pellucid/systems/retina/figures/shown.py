@@ -82,9 +82,24 @@ def warning(results: Results) -> str:
     return f"Warning: {said}. " if said else ""
 
 
+def ordered(results: Results, settings: Settings) -> list[str]:
+    """Return the fitted models: the shown one, those that were shown the same stimuli, others, and nulls last."""
+    shown_too = {
+        str(name).removeprefix("rate_") for one in phenomena(results) for name in group(results, f"phenomena/{one}")
+        if str(name).startswith("rate_")
+    }  # fmt: skip
+    null = nulls(results)
+    return sorted(models(results), key=lambda m: (m != settings.model, m in null, m not in shown_too))
+
+
+def nulls(results: Results) -> list[str]:
+    """Return the models fitted to responses that do not belong to the movie."""
+    return list(dict.fromkeys(fit.model for fit in results.fits if fit.settings.get("swap")))
+
+
 def colours(results: Results, settings: Settings) -> dict[str, str]:
     """Return a colour for each model but the shown one; of many models colours repeat."""
-    others = [model for model in models(results) if model != settings.model]
+    others = ordered(results, settings)[1:]
     return {model: OTHERS[i % len(OTHERS)] for i, model in enumerate(others)}
 
 

@@ -137,9 +137,8 @@ def _first(prediction: np.ndarray) -> np.ndarray:
 
 def _models(results: Results, settings: Settings) -> list[str]:
     """Return the shown model and the first others that are no nulls."""
-    swapped = {fit.model for fit in results.fits if fit.settings.get("swap")}
-    others = [model for model in shown.models(results) if model != settings.model and model not in swapped]
-    return [settings.model, *others[: MOST_MODELS - 1]]
+    own = [model for model in shown.ordered(results, settings) if model not in shown.nulls(results)]
+    return own[:MOST_MODELS]
 
 
 def _half(results: Results, recording: str, frame: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, int]:
