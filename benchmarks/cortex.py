@@ -11,19 +11,15 @@ With glibc, MALLOC_TOP_PAD_=67108864 in the environment keeps freed memory, and 
 """
 
 import argparse
-import multiprocessing
-import resource
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 
 import cortex_jobs as jobs
+import harness
 from cortex_jobs import CASES, DETREND, FRAMES, ROIS, Result
-from pellucid.learning import loop
-from pellucid.learning.settings import Device
 from pellucid.systems.cortex.model import images, restore
 
 BAR, KERAS_BAR, VIEW_BAR, GROWTH_BAR = 8.0, 1.0, 1.1, 1.1
@@ -178,12 +174,6 @@ def most(value: float, bound: float) -> str:
     return f" (within {bound:g})" if value <= bound else f" (NOT within {bound:g})"
 
 
-def alone(threads: int, job: Callable[..., Result], *words: object) -> Result:
-    """Run a job with so many threads."""
-    loop.prepare(Device(threads=threads), 0)
-    return job(*words)
-
-
 TABLES = {
     "inference": print_inference,
     "rnn": print_rnn,
@@ -195,25 +185,12 @@ TABLES = {
 
 def main() -> None:
     """Parse the command line and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=5, help="runs whose median counts")
-    parser.add_argument("--quick", action="store_true", help="no EfficientNet, three repeats, short movies")
+    parser = harness.parser(__doc__, TABLES, "no EfficientNet, three repeats, short movies")
+    parser.add_argument("--repeats", type=int, default=5, help="runs whose median counts, one where they are long")
     parser.add_argument("--keras", metavar="PYTHON", help="interpreter with TensorFlow 2.15")
-    parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES))
     options = parser.parse_args()
     options.repeats = 3 if options.quick else options.repeats
-    print(f"torch {torch.__version__}, {options.threads} thread(s), median of {options.repeats} runs, one where long")
-    context = multiprocessing.get_context("fork")
-
-    def run(job: Callable[..., Result], *words: object) -> Result:
-        with context.Pool(1) as pool:
-            return pool.apply(alone, (options.threads, job, *words))
-
-    for name in options.only:
-        TABLES[name](run, options)
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-    print(f"\npeak memory of the largest process {children:.2f} GB")
+    harness.show(TABLES, options)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,12 @@
 import contextlib
 import io
 import json
-import resource
 import subprocess
-import sys
 import tempfile
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -20,6 +17,7 @@ import torch
 import xarray as xr
 from torch import nn
 
+from harness import now, peak_mb
 from pellucid import store
 from pellucid.attribution.occlusion import patches
 from pellucid.learning import loop
@@ -279,14 +277,3 @@ def measured(work: Callable[[], Any], repeats: int) -> tuple[Any, np.ndarray]:
         given = work()
         found.append(now() - began)
     return given, np.asarray(np.median(found, axis=0))
-
-
-def now() -> np.ndarray:
-    """Return the time by the clock and of the CPU, s."""
-    return np.array([perf_counter(), process_time()])
-
-
-def peak_mb() -> float:
-    """Return the peak memory of this process, MB."""
-    unit = 1e6 if sys.platform == "darwin" else 1e3
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

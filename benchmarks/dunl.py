@@ -18,7 +18,6 @@ THREADS = os.environ.get("PELLUCID_BENCHMARK_THREADS", "1")
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[variable] = THREADS
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from time import perf_counter, process_time
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from harness import now, peak_mb
 from pellucid.systems.dunl.model import baseline, fit, likelihood
 from pellucid.systems.dunl.model.convolution import Convolution
 from pellucid.systems.dunl.model.encoder import Encoder
@@ -455,16 +455,6 @@ def worst(mine: np.ndarray, theirs: np.ndarray) -> str:
     """Return the range of relative differences of objectives over traces."""
     relative = (mine - theirs) / np.abs(theirs)
     return f"{relative.min():+.0e} to {relative.max():+.0e}"
-
-
-def peak_mb() -> float:
-    """Return the peak memory of this process, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-
-
-def now() -> np.ndarray:
-    """Return the time by the clock and of the CPU, s."""
-    return np.array([perf_counter(), process_time()])
 
 
 def best(work: Callable[[], object], repeats: int) -> np.ndarray:

@@ -10,19 +10,16 @@ the clock and of the CPU; ratios are given by both, since other work may share t
 """
 
 import argparse
-import multiprocessing
-import resource
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pellucid.learning import loop
-from pellucid.learning.settings import Device
+import harness
+from harness import now, peak_mb
 from pellucid.systems.retina.attribute.path import integrate
 from pellucid.systems.retina.model.network import Network, windows
 from pellucid.systems.retina.model.norms import Normalised
@@ -270,43 +267,12 @@ def verdict(share: float) -> str:
     return " bar" if share >= BAR else " BELOW"
 
 
-def now() -> np.ndarray:
-    """Return seconds of the clock and of the CPU."""
-    return np.array([perf_counter(), process_time()])
-
-
-def peak_mb() -> float:
-    """Return the peak memory of this process, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-
-
-def alone(threads: int, job: Callable[..., Result], *words: object) -> Result:
-    """Run a job with so many threads."""
-    loop.prepare(Device(threads=threads), 0)
-    return job(*words)
-
-
 TABLES = {"contributions": print_contributions, "accuracy": print_accuracy, "speed": print_speed}
 
 
 def main() -> None:
     """Parse the command line and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--quick", action="store_true", help="fewer stimuli")
-    parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES))
-    options = parser.parse_args()
-    print(f"torch {torch.__version__}, {options.threads} thread(s)")
-    context = multiprocessing.get_context("fork")
-
-    def run(job: Callable[..., Result], *words: object) -> Result:
-        with context.Pool(1) as pool:
-            return pool.apply(alone, (options.threads, job, *words))
-
-    for name in options.only:
-        TABLES[name](run, options)
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-    print(f"\npeak memory of the largest process {children:.2f} GB")
+    harness.show(TABLES, harness.parser(__doc__, TABLES, "fewer stimuli").parse_args())
 
 
 if __name__ == "__main__":

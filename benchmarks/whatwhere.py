@@ -12,14 +12,10 @@ medians after a warm-up, by the clock and of the CPU; ratios are given by both, 
 import argparse
 import contextlib
 import io
-import multiprocessing
-import resource
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -28,10 +24,11 @@ import yaml
 from torch import Tensor
 from torch.nn import functional
 
+import harness
+from harness import now, peak_mb
 from pellucid import config, schema, store
 from pellucid.artifacts import Features
 from pellucid.learning import loop
-from pellucid.learning.settings import Device
 from pellucid.stages import convert, preprocess
 from pellucid.systems.whatwhere.model import dataset, fit, scores, training
 from pellucid.systems.whatwhere.model.network import Network, Start, parameters
@@ -271,7 +268,7 @@ def print_steps(run: Callable[..., Result], options: argparse.Namespace) -> None
         for neurons in NEURONS[:2] if options.quick else NEURONS:
             for readout in found:
                 if readout == "factorised" or dense_gb(name, neurons) <= options.memory_gb:
-                    found[readout][neurons] = run(step_job, name, readout, neurons)
+                    found[readout][neurons] = run(step_job, name, readout, neurons, options.repeats)
             print_step(neurons, found["dense"].get(neurons), found["factorised"][neurons])
         print(f"largest dense readout within {options.memory_gb:g} GB: {max(found['dense'])} neurons; ", end="")
         print(f"it has {max(one['parameters'] for one in found['dense'].values()) / 1e6:.1f} million parameters")
@@ -322,7 +319,7 @@ def print_kernels(run: Callable[..., Result], options: argparse.Namespace) -> No
     print(f"\nLARGE KERNEL: one step of Fig. 3, {neurons} neurons, batch 256; peer: conv2d")
     print(f"{'':24} {'ms':>8} {'(CPU)':>8} {'MB':>6}   ratio  (CPU)  largest difference of predictions; of gradients")
     labels = {"conv2d": "conv2d (peer)", "maps": "ours, spectral maps", "filters": "ours, spectra of filters"}
-    found = {way: run(kernel_job, way, neurons) for way in labels}
+    found = {way: run(kernel_job, way, neurons, options.repeats) for way in labels}
     peer = found["conv2d"]
     for way, one in found.items():
         clock, cpu = 1e3 * one["seconds"]
@@ -363,7 +360,7 @@ def print_readout(run: Callable[..., Result], options: argparse.Namespace) -> No
     print("\nREADOUT ALONE: 16 maps of 19 x 19 px, batch 128, forwards and backwards; peer: the tensor w m written out")
     print(f"neurons {'peer ms':>8} {'(CPU)':>8} {'ours ms':>8} {'(CPU)':>8}  ratio  (CPU)  largest relative difference")
     for neurons in NEURONS[:1] if options.quick else NEURONS[:4]:
-        one = run(readout_job, neurons)
+        one = run(readout_job, neurons, options.repeats)
         peer, ours = one["written out"], one["einsum"]
         low, high = one["torch.float32"], one["torch.float64"]
         print(
@@ -395,48 +392,17 @@ def median(work: Callable[[], object], repeats: int) -> np.ndarray:
     return np.asarray(np.median(found, axis=0))
 
 
-def now() -> np.ndarray:
-    """Return the time by the clock and of the CPU, s."""
-    return np.array([perf_counter(), process_time()])
-
-
-def peak_mb() -> float:
-    """Return the peak memory of this process, MB."""
-    unit = 1e6 if sys.platform == "darwin" else 1e3
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
-def alone(threads: int, job: Callable[..., Result], *words: object) -> Result:
-    """Run a job with so many threads."""
-    loop.prepare(Device(threads=threads), 0)
-    return job(*words)
-
-
 TABLES = {"steps": print_steps, "kernels": print_kernels, "fit": print_fit, "readout": print_readout}
 
 
 def main() -> None:
     """Parse the command line and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1)
+    parser = harness.parser(__doc__, TABLES, "few neurons, three repeats, a fit cut short")
     parser.add_argument("--repeats", type=int, default=9, help="runs whose median counts")
     parser.add_argument("--memory-gb", type=float, default=3, help="most that a dense readout may need")
-    parser.add_argument("--quick", action="store_true", help="few neurons, three repeats, a fit cut short")
-    parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES))
     options = parser.parse_args()
-    repeats = 3 if options.quick else options.repeats
-    print(f"torch {torch.__version__}, {options.threads} thread(s), float32, median of {repeats} runs")
-    context = multiprocessing.get_context("fork")
-
-    def run(job: Callable[..., Result], *words: object) -> Result:
-        extra = () if job is fit_job else (repeats,)
-        with context.Pool(1) as pool:
-            return pool.apply(alone, (options.threads, job, *words, *extra))
-
-    for name in options.only:
-        TABLES[name](run, options)
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-    print(f"\npeak memory of the largest process {children:.2f} GB")
+    options.repeats = 3 if options.quick else options.repeats
+    harness.show(TABLES, options)
 
 
 if __name__ == "__main__":

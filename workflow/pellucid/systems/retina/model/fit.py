@@ -63,19 +63,21 @@ def _cell_by_cell(data: Data, settings: Settings, seed: int) -> Trained:
     train, held = (data.ordered(part) for part in ("train", "validation"))
     history, lag, centres = settings.history, settings.lag, data.centre
     found: LinearNonlinear | CoupledGLM
+    said: dict[str, Any]
     if settings.kind == "ln":
         found = linear_nonlinear.fit(frames, *train, history=history, lag=lag, settings=settings.ln, centres=centres)
-        rate = found.respond(frames)[held[0] - lag - history + 1]
+        rate, said = found.respond(frames)[held[0] - lag - history + 1], {"choices": found.choices}
     else:
         found = glm_fit.fit(
             frames, train, held, history=history, lag=lag, rate_hz=data.rate_hz, units=data.units,
             settings=settings.glm, seed=seed, centres=centres,
         )  # fmt: skip
-        rate = glm_fit.shown(found, frames, held[0], lag).rate
+        rate, said = glm_fit.shown(found, frames, held[0], lag).rate, {"capped": found.capped.tolist()}
     r, slope = training.agreement(rate, held[1])
     lost = float(training.poisson(torch.from_numpy(rate), torch.from_numpy(held[1])))
     notes = {
         **_notes(data),
+        **said,
         "parameters": found.parameters,
         "epochs": 1,
         "best_epoch": 0,
