@@ -297,6 +297,15 @@ def test_steps_tell_on_from_off_and_transient_from_sustained(clock):
     np.testing.assert_allclose(found["peak", -1.0].value[:4], [0, 1, 1, 1], atol=1e-9)
 
 
+def test_a_cell_that_a_step_suppresses_has_no_sustained_response():
+    probe = small("step")
+    made = shown(probe)
+    blip, bright = transient(3, 1.0), lambda w: w[:, -3].mean((1, 2))
+    rate = respond(made, CLOCK["history"], [lambda w: 5 + 0.01 * blip(w) - 2 * np.maximum(0, bright(w))])
+    found = measured(probe, made, rate)
+    assert np.isnan(found["sustained", 1.0].value[0])
+
+
 def test_paired_flashes_that_depress_recover_with_the_interval():
     probe = small("paired_flash")
     made = shown(probe)
