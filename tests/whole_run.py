@@ -4,7 +4,8 @@ from pathlib import Path
 
 from pellucid import config
 from pellucid.artifacts import Features
-from pellucid.stages import attribute, convert, evaluate, figures, fit, preprocess
+from pellucid.stages import attribute, convert, evaluate, fetch, figures, fit, preprocess
+from recordings import find
 
 
 def raw_files(raw):
@@ -30,6 +31,21 @@ class Run:
             preprocess.preprocess(self.system, settings, Path(f"{recording}.zarr"), stores[-1])
         preprocess.collect_features(self.system, settings, stores, base / "features.json")
         return base
+
+    def prepared(self, configuration, analysis, folder, monkeypatch):
+        """Fetch from the mirror and convert the recordings of an analysis; returns its block and its folder."""
+        monkeypatch.chdir(folder)
+        block = configuration["analyses"][analysis]
+        recordings = {
+            name: one for name, one in configuration["recordings"].items() if one["dataset"] == block["dataset"]
+        }
+        for one in recordings.values():
+            wanted = configuration["fetch"][Path(one["raw"]).name]
+            found = [(find(Path(f["mirror"]).name, f["sha256"]), Path(f["mirror"])) for f in wanted["files"].values()]
+            path, mirror = found[0]
+            monkeypatch.setenv(fetch.MIRROR, str(path.parents[len(mirror.parts) - 1]))
+            fetch.fetch(wanted, Path(one["raw"]))
+        return block, self.convert_all(analysis, recordings, block["preprocess"])
 
     def fit_all(self, base, block, folds=None):
         """Fit every model of a block `fit` on some folds, or all."""

@@ -1,13 +1,10 @@
 """Whisking from parcels and whisker deflections from voltage frames (configs/real-cortex), from the mirror's files."""
 
-from pathlib import Path
-
 import pytest
 
 from pellucid import config, store
 from pellucid.errors import DataError
-from pellucid.stages import fetch
-from recordings import ROOT, find
+from recordings import ROOT
 from whole_run import Run
 
 CORTEX = Run("cortex")
@@ -16,22 +13,8 @@ CONFIG = config.load(ROOT / "configs" / "real-cortex" / "config.yaml")
 pytestmark = [pytest.mark.recording, pytest.mark.slow]
 
 
-def prepared(analysis, folder, monkeypatch):
-    """Fetch and convert the recordings of an analysis; returns its block and its folder."""
-    monkeypatch.chdir(folder)
-    block = CONFIG["analyses"][analysis]
-    recordings = {name: one for name, one in CONFIG["recordings"].items() if one["dataset"] == block["dataset"]}
-    for one in recordings.values():
-        name = Path(one["raw"]).name
-        (file,) = CONFIG["fetch"][name]["files"].values()
-        mirror = find(Path(file["mirror"]).name, file["sha256"])
-        monkeypatch.setenv(fetch.MIRROR, str(mirror.parents[len(Path(file["mirror"]).parts) - 1]))
-        fetch.fetch(CONFIG["fetch"][name], Path(one["raw"]))
-    return block, CORTEX.convert_all(analysis, recordings, block["preprocess"])
-
-
 def test_parcels_tell_high_from_low_whisking(tmp_path, monkeypatch):
-    block, base = prepared("isfn_whisking", tmp_path, monkeypatch)
+    block, base = CORTEX.prepared(CONFIG, "isfn_whisking", tmp_path, monkeypatch)
     models = {"linear": block["fit"]["models"]["linear"], "main": {}}
     shared = block["fit"]["shared"] | {"training": block["fit"]["shared"]["training"] | {"epochs": 4}}
     CORTEX.fit_all(base, {"shared": shared, "models": models}, folds=range(0, 8, 2))
@@ -46,7 +29,7 @@ def test_parcels_tell_high_from_low_whisking(tmp_path, monkeypatch):
 
 
 def test_voltage_frames_tell_response_from_before_once_prepared(tmp_path, monkeypatch):
-    block, base = prepared("jedi_whisker", tmp_path, monkeypatch)
+    block, base = CORTEX.prepared(CONFIG, "jedi_whisker", tmp_path, monkeypatch)
     models = {name: block["fit"]["models"][name] for name in ("linear", "raw_linear")}
     models["unmasked_linear"] = models["linear"] | {"input": "unmasked"}
     CORTEX.fit_all(base, {"shared": block["fit"]["shared"], "models": models | {"main": {"training": {"epochs": 2}}}})
