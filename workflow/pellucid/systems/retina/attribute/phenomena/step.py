@@ -33,8 +33,8 @@ def measure(settings: Step, conditions: Conditions, rate: np.ndarray, scale: Sca
     """Return the course and the polarity of the response to each step.
 
     peak       largest rate during the step above the rate before it, units of the rate
-    sustained  mean rate in the last quarter of the step above the rate before it, over `peak`: 0 transient, 1 sustained;
-               undefined where the step suppresses more than it excites
+    sustained  mean rate in the last quarter of the step above the rate before it, over `peak`: 0 transient, 1
+               sustained; undefined where the step suppresses more than it excites
     on_off     (on - off) / (on + off): 1 ON, -1 OFF; on and off are the largest rates after the change to bright and to
                dark, above the rate before the step and the mean rate in its last quarter
     """
