@@ -1,4 +1,4 @@
-"""The whole system on a small simulated retina: subunits recovered, figures drawn, equal bytes, resumption."""
+"""The whole system on a small simulated retina: subunits recovered, figures drawn, resumption."""
 
 import json
 from pathlib import Path
@@ -41,9 +41,6 @@ def test_subunits_of_a_simulated_retina_are_found(tmp_path, monkeypatch):
     step = json.loads(tree["phenomena/step"].attrs["distribution"])
     assert {row["model"] for row in step if row["outside"]} == {"white"}
     assert float(tree["phenomena/step"].attrs["completeness"]) < 1e-3
-    before = store.digest(base / "figures")
-    RETINA.rest("demo", base, ["data/raw/subunits"], block["evaluate"], block["attribute"])
-    assert store.digest(base / "figures") == before
 
 
 @pytest.mark.slow
