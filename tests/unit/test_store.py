@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import tracemalloc
 
 import numpy as np
@@ -99,6 +100,31 @@ def test_the_time_stamp_of_snakemake_changes_no_digest_and_no_reading(tmp_path):
     (tmp_path / "a.zarr" / ".snakemake_timestamp").touch()
     assert before == (store.digest(tmp_path / "a.zarr"), store.content_digest(tmp_path / "a.zarr"))
     store.open_store(tmp_path / "a.zarr")
+
+
+def test_the_order_of_a_listing_is_never_seen(tmp_path, monkeypatch):
+    names = [f"v{i}" for i in range(9)]
+    made = xr.Dataset({n: ("trial", np.zeros(2), {"units": "1"}) for n in names}, {"trial": [0, 1]}, {"why": "test"})
+    store.write(tmp_path / "x.zarr", xr.DataTree.from_dict({f"/{n}/inner": made for n in names}))
+    listed = os.scandir
+    for order in (lambda e: e.name, lambda e: e.name[::-1], lambda e: [-ord(c) for c in e.name]):
+        monkeypatch.setattr(os, "scandir", lambda path, order=order: Listing(sorted(listed(path), key=order)))
+        found = store.open_store(tmp_path / "x.zarr")
+        assert list(found.children) == names
+        inner = found["v4/inner"].to_dataset()
+        assert list(inner.data_vars) == names
+        assert list(inner.coords) == ["trial"]
+        assert inner.attrs == {"why": "test"}
+
+
+class Listing(list):
+    """Entries of a folder, as `os.scandir` gives them."""
+
+    def __enter__(self):
+        return iter(self)
+
+    def __exit__(self, *error):
+        return None
 
 
 def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path):

@@ -45,6 +45,13 @@ def check(tree: xr.DataTree, where: str, *, kind: str = "store") -> xr.DataTree:
     return tree
 
 
+def ordered(tree: xr.DataTree) -> xr.DataTree:
+    """Return a tree with groups and variables in the order of their names, not in that of the disk's listing."""
+    nodes = sorted(tree.subtree_with_keys)
+    own = {f"/{path.strip('./')}": node.to_dataset(inherit=False) for path, node in nodes}
+    return xr.DataTree.from_dict({path: found[sorted(found.variables, key=str)] for path, found in own.items()})
+
+
 def group(tree: xr.DataTree, path: str, where: str = "store") -> xr.Dataset:
     """Return one group as a lazily read dataset. Raises MissingError, naming the groups there are."""
     found = tree

@@ -43,7 +43,7 @@ def write(path: Path, tree: xr.DataTree, *, kind: str = "store") -> None:
 
 
 def open_store(path: Path, *, kind: str = "store") -> xr.DataTree:
-    """Open a store lazily: arrays are read when indexed.
+    """Open a store lazily, its groups and variables sorted by name: arrays are read when indexed.
 
     path  folder written by `write` or `create`
     Raises MissingError if there is none, SchemaError if it breaks the contract.
@@ -57,7 +57,7 @@ def open_store(path: Path, *, kind: str = "store") -> xr.DataTree:
         tree = xr.open_datatree(
             path, engine="zarr", consolidated=False, chunks=None, decode_times=False, decode_timedelta=False
         )
-    return schema.check(tree, str(path), kind=kind)
+    return schema.check(schema.ordered(tree), str(path), kind=kind)
 
 
 def placeholder(shape: tuple[int, ...], dtype: str = "float32") -> Any:  # noqa: ANN401 - a dask array
