@@ -24,10 +24,10 @@ demo: $(SETUP)
 	cat results/reports/demo/numbers.txt
 
 test: lint
-	$(BIN)/pytest --durations=10
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadscope --durations=10
 
 fast: $(SETUP)
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadscope -m "not slow"
 
 lint: $(SETUP)
 	$(BIN)/ruff check .
