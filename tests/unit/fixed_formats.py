@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import ephys_formats
 import numpy as np
 import xarray as xr
 
@@ -300,6 +301,24 @@ def cortex_tree() -> xr.DataTree:
 PICTURES = {"images": "pattern", "binary": True, "responses": "neu*", "neurons": {"neu75": "first"}, "units": "dF/F"}
 
 FIXED = {
+    "axona-eeg": Fixed(
+        "axona", ephys_formats.save_eeg, ephys_formats.eeg_tree, "day1.pos", {"tetrodes": [3, 12]}, kept=0.7
+    ),
+    "axona-egf": Fixed("axona", ephys_formats.save_egf, ephys_formats.egf_tree, "day1.egf2", {"signal": "egf"}),
+    "nwb": Fixed(
+        "nwb",
+        ephys_formats.save_nwb,
+        ephys_formats.nwb_tree,
+        "session.nwb",
+        {"behaviour": {"led": ephys_formats.TRACK}},
+    ),
+    "open-ephys": Fixed(
+        "open_ephys_nwb1",
+        ephys_formats.save_open_ephys,
+        ephys_formats.open_ephys_tree,
+        "rat.nwb",
+        {"group_channels": 4, "units": "px"},
+    ),
     "ppd": Fixed(
         "ppd",
         save_photometry,

@@ -15,6 +15,7 @@ from pellucid.settings import Block
 
 READERS = {
     "antolik": "pellucid.readers.antolik",
+    "axona": "pellucid.readers.axona",
     "binary": "pellucid.readers.binary",
     "cortex_mat": "pellucid.readers.cortex_mat",
     "csv": "pellucid.readers.csv",
@@ -22,7 +23,9 @@ READERS = {
     "image_set": "pellucid.readers.image_set",
     "matlab": "pellucid.readers.matlab",
     "numpy": "pellucid.readers.numpy",
+    "nwb": "pellucid.readers.nwb",
     "odour_mat": "pellucid.readers.odour_mat",
+    "open_ephys_nwb1": "pellucid.readers.open_ephys",
     "ppd": "pellucid.readers.ppd",
     "retina_hdf5": "pellucid.readers.retina_hdf5",
     "retina_interneurons": "pellucid.readers.retina_interneurons",

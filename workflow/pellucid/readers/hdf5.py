@@ -81,7 +81,7 @@ class Datasets(Mapping[str, Array]):
                     raise wrong(label, "at most 8 groups inside each other", "more")
                 self._collect(node, f"{prefix}{name}/")
             elif isinstance(node, h5py.Dataset) and node.dtype.kind in "biuf" and node.shape is not None:
-                _check_stored(node, label)
+                check_stored(node, label)
                 self._stored[f"{prefix}{name}"] = Stored(self._path, node)
 
 
@@ -151,7 +151,7 @@ class Joined:
         return values[::step]
 
 
-def _check_stored(node: Node, label: str) -> None:
+def check_stored(node: Node, label: str) -> None:
     """Raise DataError for a dataset whose numbers are in other files, or were never written."""
     if node.is_virtual or node.external:
         raise wrong(label, "numbers stored in this file", "a name of another file", "Save the arrays in one file.")
