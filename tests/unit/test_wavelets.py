@@ -238,6 +238,54 @@ def test_streaming_reads_bounded_pieces_in_order():
     assert len(told) == len(pieces)
 
 
+@pytest.mark.parametrize("channels", [1, 5])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"reference": "common_average"}, {"causal": True}, {"edges": "published", "window_samples": 4000}],
+    ids=["halo", "common average", "causal", "published"],
+)
+def test_chosen_rows_are_those_of_the_whole_bit_for_bit(changes, channels):
+    settings, signal = small(**changes), noise(20_030, channels)
+
+    def chosen(rows=None):
+        pieces = stream_block_power(
+            lambda start, stop: signal[start:stop], len(signal), 1000.0, settings, segment_blocks=37, rows=rows
+        )
+        return list(pieces)
+
+    whole = np.concatenate(chosen())
+    last = len(whole)
+    for start, stop in [(0, last), (0, 1), (36, 38), (37, 74), (99, 100), (59, last), (last - 1, last)]:
+        np.testing.assert_array_equal(np.concatenate(chosen((start, stop))), whole[start:stop])
+    assert chosen((5, 5)) == []
+
+
+def test_chosen_rows_read_only_the_segments_that_hold_them():
+    asked, told = [], []
+
+    def read(start, stop):
+        asked.append((start, stop))
+        return np.ones((stop - start, 2), np.float32)
+
+    settings = small()
+    samples = 200_030
+    list(
+        stream_block_power(
+            read, samples, 1000.0, settings, segment_blocks=100, rows=(1890, 2010), progress=lambda *d: told.append(d)
+        )
+    )
+    assert told == [(70, 120), (120, 120)]  # 41 segments of 98 rows: those that begin at rows 1862 and 1960
+    reach = support_s(frequencies(1000.0, samples, settings)[-1]) * 1000
+    assert min(start for start, _ in asked[1:]) > 1800 * 50 - 2 * reach
+    assert max(stop for _, stop in asked[1:]) < 2100 * 50 + 2 * reach
+
+
+@pytest.mark.parametrize("rows", [(-1, 3), (0, 402), (7, 3)])
+def test_rows_that_there_are_not_are_refused(rows):
+    with pytest.raises(DataError, match=r"rows: expected a range within \[0, 401\), found \[-?\d+, \d+\)"):
+        stream_block_power(lambda a, b: noise(b - a, 1), 20_030, 1000.0, small(), rows=rows)
+
+
 def test_a_recording_shorter_than_its_halo():
     settings = small(bands_hz=[5.0])  # reaches 0.97 s
     signal = noise(120, 1)

@@ -5,22 +5,40 @@ import numpy as np
 ROUNDING = 1e-6
 """Samples by which a length in seconds may miss a whole number of them."""
 
+SECONDS = 1e-9
+"""Seconds by which rounding may lengthen a gap."""
 
-def resample(times: np.ndarray, values: np.ndarray, at: np.ndarray, *, angular: bool = False) -> np.ndarray:
+
+def resample(
+    times: np.ndarray, values: np.ndarray, at: np.ndarray, *, angular: bool = False, most_gap_s: float | None = None
+) -> np.ndarray:
     """Interpolate linearly, shape (time, output) -> (row, output); a row outside the samples is NaN.
 
-    times    (time,) seconds, increasing
-    values   (time, output); NaN samples are bridged, as the published pipeline does
-    at       (row,) seconds
-    angular  values are radians: unwrapped before and wrapped to (-pi, pi] after
+    times       (time,) seconds, increasing
+    values      (time, output); NaN samples are bridged, as the published pipeline does
+    at          (row,) seconds
+    angular     values are radians: unwrapped before and wrapped to (-pi, pi] after
+    most_gap_s  rows between known samples further apart are NaN; none: a gap of any length is bridged
     """
     columns = []
     for column in np.asarray(values, float).reshape(len(times), -1).T:
         known = np.isfinite(column)
         track = np.unwrap(column[known]) if angular else column[known]
-        columns.append(np.interp(at, times[known], track, left=np.nan, right=np.nan) if known.any() else at * np.nan)
+        row = np.interp(at, times[known], track, left=np.nan, right=np.nan) if known.any() else at * np.nan
+        if most_gap_s is not None and known.any():
+            row[_inside_gaps(times[known], at, most_gap_s)] = np.nan
+        columns.append(row)
     resampled = np.stack(columns, axis=1)
     return wrap(resampled) if angular else resampled
+
+
+def _inside_gaps(known: np.ndarray, at: np.ndarray, most_gap_s: float) -> np.ndarray:
+    """Return which moments, shape (row,), lie between two known times further apart than so many seconds."""
+    after = np.searchsorted(known, at)
+    between = np.clip(after, 1, max(1, len(known) - 1))
+    gap = known[np.minimum(between, len(known) - 1)] - known[between - 1]
+    inside = (after > 0) & (after < len(known))
+    return np.asarray(inside & (known[np.minimum(after, len(known) - 1)] != at) & (gap > most_gap_s + SECONDS))
 
 
 def wrap(angle: np.ndarray) -> np.ndarray:

@@ -44,13 +44,7 @@ def bin_times(
     where    the array, for messages
     Bin b of a trial counts the spikes in [start + b bin_s, start + (b + 1) bin_s). Raises DataError for NaN or inf.
     """
-    if not np.isfinite(times).all():
-        raise DataError(
-            where,
-            expected="finite times in s",
-            found=f"{int((~np.isfinite(times)).sum())} that are not",
-            remedy="Remove these spikes.",
-        )
+    _check_finite(times, where)
     order = np.argsort(times, kind="stable")
     ordered = np.asarray(times, float)[order]
     first = np.searchsorted(ordered, starts - bin_s)
@@ -62,6 +56,43 @@ def bin_times(
     place = ((trial * bins + index) * neurons + np.asarray(units)[order][spike])[inside]
     shape = (len(starts), bins, neurons)
     return np.bincount(place, minlength=int(np.prod(shape))).reshape(shape)
+
+
+def bin_rows(
+    times: np.ndarray,
+    units: np.ndarray,
+    starts: np.ndarray,
+    stops: np.ndarray,
+    *,
+    neurons: int,
+    where: str = "spike times",
+) -> np.ndarray:
+    """Count spikes in rows of any length, shape (row, neuron), int64; spikes between rows are in none.
+
+    times    (spike,) s, in any order
+    units    (spike,) index of the neuron, 0 to neurons - 1
+    starts   (row,) s, increasing
+    stops    (row,) s, each at most the next row's start; a row counts the spikes in [start, stop)
+    neurons  number of neurons
+    where    the array, for messages
+    Raises DataError for NaN or inf.
+    """
+    _check_finite(times, where)
+    rounding = EDGE * float(np.min(stops - starts))
+    row = np.searchsorted(starts - rounding, times, side="right") - 1
+    inside = (row >= 0) & (times < stops[row] - rounding)
+    place = (row * neurons + units)[inside]
+    return np.bincount(place, minlength=len(starts) * neurons).reshape(len(starts), neurons)
+
+
+def _check_finite(times: np.ndarray, where: str) -> None:
+    if not np.isfinite(times).all():
+        raise DataError(
+            where,
+            expected="finite times in s",
+            found=f"{int((~np.isfinite(times)).sum())} that are not",
+            remedy="Remove these spikes.",
+        )
 
 
 def _check_counts(raster: np.ndarray, where: str) -> None:

@@ -19,6 +19,7 @@ def make(
     purge: int = 0,
     groups: Mapping[str, np.ndarray] | None = None,
     subjects: Mapping[str, str] | None = None,
+    usable: Mapping[str, np.ndarray] | None = None,
 ) -> list[Fold]:
     """Return the split table.
 
@@ -26,6 +27,8 @@ def make(
     purge     rows dropped on either side of test and validation rows, unless `settings.purge_rows` says otherwise
     groups    recording -> label of each row, shape (row,); needed by `by: group` (trial or lap) and `stratified`
     subjects  recording -> subject; needed by `by: subject`
+    usable    recording -> mask of the rows that count, shape (row,); `by: block` and `by: group` take the share that
+              validates from them, so that a long stretch left out cannot be all of it; none: every row counts
     Raises DataError if a part of a fold would be empty or a label is missing.
     """
     gap = purge if settings.purge_rows is None else settings.purge_rows
@@ -33,12 +36,12 @@ def make(
         folds = _stratified(_labels(rows, groups, settings), settings, gap)
     elif settings.by == "subject":
         units = _subjects(rows, settings, subjects or {})
-        folds = [_fold(units, index, settings, gap) for index in range(settings.folds)]
+        folds = [_fold(units, index, settings, gap, {}) for index in range(settings.folds)]
     else:
         block = settings.by == "block"
         labels = {name: np.arange(n) for name, n in rows.items()} if block else _labels(rows, groups, settings)
         units = {name: _units(label) for name, label in labels.items()}
-        folds = [_fold(units, index, settings, gap) for index in range(settings.folds)]
+        folds = [_fold(units, index, settings, gap, usable or {}) for index in range(settings.folds)]
     for index, fold in enumerate(folds):
         check(fold, index, gap)
     return folds
@@ -135,31 +138,38 @@ def _subjects(rows: Mapping[str, int], settings: Split, subjects: Mapping[str, s
     return {name: np.full(count, order.index(subjects[name])) for name, count in rows.items()}
 
 
-def _fold(units: Mapping[str, np.ndarray], index: int, settings: Split, gap: int) -> Fold:
+def _fold(
+    units: Mapping[str, np.ndarray], index: int, settings: Split, gap: int, usable: Mapping[str, np.ndarray]
+) -> Fold:
     masks: dict[str, dict[str, np.ndarray]] = {"train": {}, "validation": {}, "test": {}}
     for name, unit in units.items():
         if settings.by == "subject":  # the next subject in order validates
             test, validation = unit == index, unit == (index + 1) % settings.folds
         else:
-            test, validation = _contiguous(unit, index, settings, gap)
+            test, validation = _contiguous(unit, index, settings, gap, usable.get(name))
         train = ~_widen(test | validation, gap)
         masks["train"][name], masks["validation"][name], masks["test"][name] = train, validation, test
     return Fold(**{part: _rows(found) for part, found in masks.items()})
 
 
-def _contiguous(unit: np.ndarray, index: int, settings: Split, gap: int) -> tuple[np.ndarray, np.ndarray]:
+def _contiguous(
+    unit: np.ndarray, index: int, settings: Split, gap: int, usable: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Test on the index-th run of units; validate on a share of what the purge leaves, the part that precedes it.
 
-    Precedes cyclically: for the first fold it is the end of the recording.
+    Precedes cyclically: for the first fold it is the end of the recording. The share is of units with usable rows;
+    those between them validate too.
     """
     count = int(unit[-1]) + 1
     borders = np.round(np.linspace(0, count, settings.folds + 1)).astype(int)
     test = (unit >= borders[index]) & (unit < borders[index + 1])
     left = ~_widen(test, gap)
-    candidates = np.unique(unit[left])
-    order = np.argsort((borders[index] - 1 - candidates) % count)
-    held = candidates[order[: max(1, round(settings.validation * len(candidates)))]]
-    return test, left & np.isin(unit, held)
+    candidates = np.unique(unit[left if usable is None else left & usable])
+    if not len(candidates):
+        return test, left & False
+    distance = np.sort((borders[index] - 1 - candidates) % count)
+    furthest = distance[max(1, round(settings.validation * len(candidates))) - 1]
+    return test, left & ((borders[index] - 1 - unit) % count <= furthest)
 
 
 def _widen(mask: np.ndarray, gap: int) -> np.ndarray:

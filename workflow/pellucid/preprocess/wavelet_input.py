@@ -94,6 +94,24 @@ def published_segments(samples: int, settings: Wavelets) -> tuple[int, list[Segm
     return 4 * quarter, segments
 
 
+def overlapping(segments: list[Segment], wanted: tuple[int, int] | None) -> list[tuple[Segment, slice]]:
+    """Segments that hold rows [start, stop) of a recording, and which of their rows these are; none: all of all.
+
+    Raises DataError if the recording does not have these rows.
+    """
+    total = sum(segment.rows for segment in segments)
+    start, stop = (0, total) if wanted is None else wanted
+    if not 0 <= start <= stop <= total:
+        raise data_error("rows", f"a range within [0, {total})", f"[{start}, {stop})", "Ask for rows that there are.")
+    found, first = [], 0
+    for segment in segments:
+        inside = slice(max(start - first, 0), min(stop - first, segment.rows))
+        if inside.start < inside.stop:
+            found.append((segment, inside))
+        first += segment.rows
+    return found
+
+
 def common_average(raw: NDArray[Any]) -> NDArray[Any]:
     """Mean over channels, (time,), in float32, or in float64 where the samples need it."""
     common: NDArray[Any] = raw.mean(axis=1, dtype=np.result_type(raw.dtype, np.float32))

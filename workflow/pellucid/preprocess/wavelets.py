@@ -28,6 +28,7 @@ from pellucid.preprocess.wavelet_input import (
     common_average,
     data_error,
     halo_segments,
+    overlapping,
     published_segments,
     rows,
 )
@@ -94,6 +95,7 @@ def stream_block_power(
     *,
     device: torch.device | str = "cpu",
     segment_blocks: int | None = None,
+    rows: tuple[int, int] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[NDArray[np.float32]]:
     """Block means of the Morlet power of a recording read piece by piece, in order.
@@ -103,8 +105,10 @@ def stream_block_power(
     rate_hz         sampling rate
     settings        bands, blocks, reference and edges
     segment_blocks  rows computed at once; none: as many as a fixed memory holds, whatever the length
+    rows            only rows [start, stop), bit for bit those of the whole recording: its segments are computed and cut
     progress        called with (rows done, rows in all) after each piece
     returns         an iterator over pieces (row, frequency, channel) in u², `rows(samples, settings)` rows in all
+    Raises DataError for a signal that cannot be used, or has no such rows, and ConfigError for settings that clash.
     """
     bands = frequencies(rate_hz, samples, settings)
     _check_causal(settings)
@@ -125,19 +129,19 @@ def stream_block_power(
         settings.causal,
         torch.device(device),
     )
-    return _transform(Recording(read, samples, rate_hz, settings), bank, segments, progress)
+    return _transform(Recording(read, samples, rate_hz, settings), bank, overlapping(segments, rows), progress)
 
 
 def _transform(
     recording: Recording,
     bank: SegmentBank,
-    segments: list[Segment],
+    segments: list[tuple[Segment, slice]],
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[NDArray[np.float32]]:
-    done, total = 0, sum(segment.rows for segment in segments)
-    for segment in segments:
-        power = _segment_power(recording, bank, segment)
-        done += segment.rows
+    done, total = 0, sum(wanted.stop - wanted.start for _, wanted in segments)
+    for segment, wanted in segments:
+        power = _segment_power(recording, bank, segment)[wanted]
+        done += len(power)
         if progress is not None:
             progress(done, total)
         yield power

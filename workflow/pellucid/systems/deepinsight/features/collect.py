@@ -19,7 +19,8 @@ def collect(stores: Mapping[str, xr.DataTree], settings: Settings) -> Collected:
     """Return the split table, and median and MAD per (fold, frequency, channel).
 
     stores  recording -> features, all with the same frequencies and channels
-    The scaling x -> (x - median) / MAD is equation 2 of Frey et al. 2021: no factor 1.4826.
+    The scaling x -> (x - median) / MAD is equation 2 of Frey et al. 2021: no factor 1.4826. Rows left out because of
+    missing samples enter neither. Raises DataError if that leaves no training row.
     """
     groups = {name: schema.group(tree, "features", name) for name, tree in stores.items()}
     _check_alike(groups)
@@ -30,8 +31,9 @@ def collect(stores: Mapping[str, xr.DataTree], settings: Settings) -> Collected:
         purge=settings.window_rows + 2 * reach,
         groups={name: group["group"].values for name, group in groups.items() if "group" in group},
         subjects={name: str(tree.attrs.get("subject", name)) for name, tree in stores.items()},
+        usable={name: group["scored"].values.astype(bool) for name, group in groups.items() if "intact" in group},
     )
-    scales = [_scale(groups, fold) for fold in folds]
+    scales = [_scale(groups, fold, index) for index, fold in enumerate(folds)]
     axes = ("fold", "frequency", "channel")
     return Collected(
         folds,
@@ -42,17 +44,30 @@ def collect(stores: Mapping[str, xr.DataTree], settings: Settings) -> Collected:
     )
 
 
-def _scale(groups: Mapping[str, xr.Dataset], fold: Fold) -> tuple[np.ndarray, np.ndarray]:
+def _scale(groups: Mapping[str, xr.Dataset], fold: Fold, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Return median and MAD over the fold's training rows, each (frequency, channel); MAD of a dead channel is 1."""
     count = sum(stop - start for rows in fold.train.values() for start, stop in rows)
     shape = next(iter(groups.values()))["power"].shape
     step = -(-count * shape[1] * shape[2] // MOST_VALUES)
     train = np.concatenate(
-        [groups[name]["power"][start:stop:step].values for name, rows in fold.train.items() for start, stop in rows]
+        [_intact(groups[name], slice(start, stop, step)) for name, rows in fold.train.items() for start, stop in rows]
     )
+    if not len(train):
+        raise DataError(
+            f"fold {number}",
+            expected="training rows without missing samples",
+            found="none",
+            remedy="Mask less, raise `missing.most_share`, or use fewer folds.",
+        )
     median = np.median(train, axis=0)
     mad = np.median(np.abs(train - median), axis=0)
     return median, np.where(mad > 0, mad, np.float32(1))
+
+
+def _intact(group: xr.Dataset, rows: slice) -> np.ndarray:
+    """Return the power of some rows, (row, frequency, channel), less those left out for missing samples."""
+    power = group["power"][rows].values
+    return np.asarray(power[group["intact"][rows].values.astype(bool)] if "intact" in group else power)
 
 
 def _check_alike(groups: Mapping[str, xr.Dataset]) -> None:
