@@ -119,6 +119,8 @@ def test_losses_by_hand(loss, error, expected):
         (3, 1, 16, 60, 1),
         (4, 1, 1, 30, 1),
         (2, 3, 32, 90, 5),
+        (2, 33, 64, 110, 4),
+        (1, 47, 64, 100, 8),
     ],
 )
 def test_scan_equals_the_network_window_by_window(channels, bands, window, rows, step):

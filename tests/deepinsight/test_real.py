@@ -14,6 +14,7 @@ from pellucid.stages.convert import convert
 from pellucid.systems.deepinsight.features.collect import collect
 from pellucid.systems.deepinsight.features.extract import extract
 from pellucid.systems.deepinsight.features.settings import Settings
+from pellucid.systems.deepinsight.model.settings import Settings as ModelSettings
 from pellucid.systems.deepinsight.model.windows import Windows, stretches
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +53,7 @@ def test_rows_laps_and_folds(wake):
 @pytest.mark.recording
 def test_a_linear_decoder_reads_position_from_amplitude(wake):
     """Ridge on single bins, fold 0: its median error lies below every one of 200 circular shifts."""
-    parts = {part: Windows(stretches(wake, 0, part, "power"), 1) for part in ("train", "validation", "test")}
+    parts = {part: Windows(stretches(wake, 0, part, ModelSettings()), 1) for part in ("train", "validation", "test")}
     flat = {part: (w.flat(np.arange(len(w))), w.last_behaviour()) for part, w in parts.items()}
     coefficients, intercepts, _ = baselines.ridge(flat["train"], flat["validation"], [10.0, 100.0, 1000.0])
     inputs, true = flat["test"]

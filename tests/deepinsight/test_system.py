@@ -18,6 +18,7 @@ from pellucid.systems.deepinsight.figures.draw import draw
 from pellucid.systems.deepinsight.figures.settings import Settings as FigureSettings
 from pellucid.systems.deepinsight.model.evaluate import evaluate
 from pellucid.systems.deepinsight.model.settings import Evaluate
+from pellucid.systems.deepinsight.model.settings import Settings as ModelSettings
 from pellucid.systems.deepinsight.model.windows import Windows, stretches
 from pellucid.systems.deepinsight.simulate.settings import Settings as Simulation
 from pellucid.systems.deepinsight.simulate.simulate import simulate
@@ -76,7 +77,7 @@ def test_a_dead_channel_stays_finite(small):
 
 
 def test_windows_stay_inside_their_part(small):
-    found = Windows(stretches(small.features, 0, "train", "power"), 64)
+    found = Windows(stretches(small.features, 0, "train", ModelSettings()), 64)
     ((start, stop),) = small.features.folds[0].train["r"]
     assert len(found) == stop - start - 63
     power, behaviour, scored = found.take(np.array([0, len(found) - 1]))
@@ -90,7 +91,7 @@ def test_windows_stay_inside_their_part(small):
 
 def test_removed_rows_are_never_joined(small):
     """A window that ends in a scored row holds the rows before it as they were, scored or not."""
-    stretch = stretches(small.features, 0, "train", "power")[0]
+    stretch = stretches(small.features, 0, "train", ModelSettings())[0]
     stretch.scored[100:140] = False
     found = Windows([stretch], 16)
     assert not {end for _, end in found._ends} & set(range(100, 140))

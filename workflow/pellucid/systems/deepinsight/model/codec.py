@@ -1,10 +1,12 @@
-"""How behaviour is coded for the baselines: linear models regress (sin, cos) of an angle, Bayes decodes a phase."""
+"""How behaviour is coded for the baselines: linear models regress (sin, cos) of an angle, Bayes decodes coordinates.
+
+The coordinates of a circular variable or an angle are its phase in [0, 1); of any other target, its dimensions.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from pellucid.errors import DataError
 from pellucid.systems.deepinsight.model.losses import Target
 from pellucid.systems.deepinsight.model.windows import Stretch
 
@@ -32,36 +34,30 @@ def behaviour_of(coded: np.ndarray, found: Sequence[Target]) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
-def only_circular(found: Sequence[Target]) -> Target:
-    """Return the one circular target the Bayes decoder works on. Raises DataError if there is another kind."""
-    if len(found) != 1 or (found[0].size, found[0].output.loss) not in {(2, "squared"), (1, "cyclic")}:
-        raise DataError(
-            "model of kind bayes",
-            expected="one target, circular (sin, cos) or an angle",
-            found=", ".join(f"{target.name} ({target.size} dimensions)" for target in found),
-            remedy="Decode the circular variable in an analysis of its own.",
-        )
-    return found[0]
+def wraps(target: Target) -> bool:
+    """Return whether a target is a phase: circular (sin, cos), or an angle in radians."""
+    return target.kind == "circular" or (
+        target.size == 1 and (target.kind == "angle" or target.output.loss == "cyclic")
+    )
 
 
-def phase(behaviour: np.ndarray, target: Target) -> np.ndarray:
-    """Return the phase of a circular target in [0, 1), shape (row,)."""
+def coordinates(behaviour: np.ndarray, target: Target) -> np.ndarray:
+    """Return what Bayes decodes, shape (row, dimension)."""
     part = behaviour[:, target.columns]
-    angle = part[:, 0] if target.size == 1 else np.arctan2(part[:, 0], part[:, 1])
+    if not wraps(target):
+        return part
+    angle = part if target.size == 1 else np.arctan2(part[:, :1], part[:, 1:])
     return np.asarray(np.mod(angle / (2 * np.pi), 1.0))
 
 
-def bin_phase(posterior: np.ndarray) -> np.ndarray:
-    """Return the phase of the centre of the most probable bin, shape (window,); posterior is (window, bin)."""
-    return np.asarray((posterior.argmax(axis=1) + 0.5) / posterior.shape[1])
-
-
-def from_phase(found: np.ndarray, target: Target) -> np.ndarray:
-    """Return a phase, shape (row,), as the target is written: (sin, cos) or radians in (-pi, pi]."""
+def from_coordinates(found: np.ndarray, target: Target) -> np.ndarray:
+    """Undo `coordinates`: a phase as the target is written, (sin, cos) or radians in (-pi, pi]."""
+    if not wraps(target):
+        return found
     angle = 2 * np.pi * found
     if target.size == 1:
-        return np.asarray(np.pi - np.mod(np.pi - angle, 2 * np.pi))[:, None]
-    return np.stack([np.sin(angle), np.cos(angle)], axis=1)
+        return np.asarray(np.pi - np.mod(np.pi - angle, 2 * np.pi))
+    return np.concatenate([np.sin(angle), np.cos(angle)], axis=1)
 
 
 def summed(stretch: Stretch, ends: np.ndarray, rows: int) -> np.ndarray:

@@ -15,12 +15,16 @@ from pellucid.systems.deepinsight.model.settings import Output
 
 @dataclass(frozen=True)
 class Target:
-    """One decoded variable: the columns of the behaviour it holds, and how its error is measured."""
+    """One decoded variable: the columns of the behaviour it holds, and how its error is measured.
+
+    kind  as the features describe it: circular (sin, cos), angle (radians), choice (-1 or +1), value ...
+    """
 
     name: str
     labels: Sequence[str]
     columns: slice
     output: Output
+    kind: str = "value"
 
     @property
     def size(self) -> int:

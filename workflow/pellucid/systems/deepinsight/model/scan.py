@@ -128,7 +128,7 @@ def _scan_piece(
     size = max(1, PIECE_VALUES // (PIECE_ROWS * bands))
     for start in range(0, channels, size):
         group = range(start, min(start + size, channels))
-        inputs, code = _scan(network, _rows(power[rows, :, group.start : group.stop]), count, step)
+        inputs, code, _ = _scan(network, _rows(power[rows, :, group.start : group.stop]), count, step)
         found[0].append(code[:, chosen])
         for number, variant in enumerate(variants, start=1):
             mine = [c for c in group if variant.channels is None or c in variant.channels]
@@ -137,10 +137,10 @@ def _scan_piece(
                 local = [c - start for c in mine]
                 theirs = mine if variant.channels is None else [list(variant.channels).index(c) for c in mine]
                 base = inputs if len(mine) == len(group) else [level.of(local) for level in inputs]
-                _, new = _scan(network, _rows(variant.power[rows][:, :, theirs]), count, step, base, variant.bands)
-                found[number][-1] = code[:, chosen].index_copy(
-                    0, torch.tensor(local, device=code.device), new[:, chosen]
-                )
+                changed = _rows(variant.power[rows][:, :, theirs])
+                _, new, columns = _scan(network, changed, count, step, base, variant.bands)
+                found[number][-1] = found[0][-1].clone()  # with many bands some columns of the code do not change
+                found[number][-1][local, :, slice(*columns)] = new[:, chosen]
     for parts in found:
         yield torch.cat(parts).permute(1, 0, 3, 2)[:, :, :, None]
 
@@ -156,8 +156,10 @@ def _scan(
     step: int,
     base: Sequence[_Input] = (),
     columns: Columns | None = None,
-) -> tuple[list[_Input], Tensor]:
-    """Return what every layer reads, and the code (C, window, F', maps), for windows that end `step` rows apart.
+) -> tuple[list[_Input], Tensor, Columns]:
+    """Return what every layer reads, the changed columns of the code (C, window, columns, maps), and which they are.
+
+    The windows end `step` rows apart.
 
     There are `count` of them; the last one ends at the last row. Where windows stand on even rows only, odd phases are
     never computed: the series then keeps every second, fourth ... row, and distances are counted in kept rows.
@@ -181,7 +183,7 @@ def _scan(
             series, _ = _convolve(layer, series, whole.series, columns, skip, dilation)
         end, columns = following.reshape(*end.shape[:2], *following.shape[1:]), wider
         dilation, step = dilation * stride // skip, step // skip
-    return read, end[:, :, -1]
+    return read, end[:, :, -1], columns
 
 
 def _join(series: Tensor, end: Tensor, starts: Sequence[int], inputs: int, step: int) -> Tensor:

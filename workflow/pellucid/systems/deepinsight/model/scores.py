@@ -1,4 +1,4 @@
-"""Scores of predictions per output, fold and seed, with chance from circular shifts and intervals over test blocks."""
+"""Scores of predictions per output, fold and seed, with chance from shifts or trials and intervals over test blocks."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,11 +9,14 @@ import numpy as np
 from pellucid.artifacts import Features
 from pellucid.learning import intervals, metrics
 from pellucid.preprocess import behaviour as behaviours
+from pellucid.systems.deepinsight.model import trials
 from pellucid.systems.deepinsight.model.losses import Target
 from pellucid.systems.deepinsight.model.predict import Predicted
-from pellucid.systems.deepinsight.model.settings import Evaluate
+from pellucid.systems.deepinsight.model.settings import Evaluate, Settings
 
 Stretches = Sequence[Predicted]
+Fits = Mapping[tuple[int, int], Stretches]
+"""(fold, seed) -> predictions."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Error:
     columns: slice
     period: float | None  # of a circular variable
     encoded: bool  # as (sin, cos)
+    target: str
 
     def of(self, behaviour: np.ndarray, prediction: np.ndarray) -> np.ndarray:
         """Return the error of every row, shape (row,)."""
@@ -36,22 +40,38 @@ class Error:
         return behaviours.circular_error(b, p, self.period)[:, 0]
 
 
+@dataclass(frozen=True)
+class Model:
+    """One model with what it decodes and its predictions.
+
+    columns  where its outputs stand among all outputs of the features, shape (output,)
+    """
+
+    name: str
+    settings: Settings
+    found: Sequence[Target]
+    columns: np.ndarray
+    errors: Sequence[Error]
+    fits: Fits
+
+
 def errors(features: Features, found: Sequence[Target]) -> list[Error]:
     """Return the errors in which a dataset's targets are scored."""
     described = json.loads(features.first().attrs["targets"])
     listed = []
     for target in found:
         about = described[target.name]
+        name, units = target.name, about["units"]
         if about["kind"] == "circular":
-            listed.append(Error(target.name, about["units"], target.columns, about["period"], True))
+            listed.append(Error(name, units, target.columns, about["period"], True, name))
         elif about["kind"] == "angle" or target.output.loss == "cyclic":
-            listed.append(Error(target.name, "rad", target.columns, 2 * np.pi, False))
+            listed.append(Error(name, "rad", target.columns, 2 * np.pi, False, name))
         elif target.output.loss == "euclidean":
-            listed.append(Error(target.name, about["units"], target.columns, None, False))
+            listed.append(Error(name, units, target.columns, None, False, name))
         else:
             first = target.columns.start
             one = [slice(first + i, first + i + 1) for i in range(target.size)]
-            listed += [Error(label, about["units"], c, None, False) for label, c in zip(target.labels, one)]
+            listed += [Error(label, units, c, None, False, name) for label, c in zip(target.labels, one)]
     return listed
 
 
@@ -73,7 +93,15 @@ def rows_of(
     return table
 
 
-def correlation(fits: Mapping[tuple[int, int], Stretches], settings: Evaluate) -> dict[str, object]:
+def headline(model: Model, settings: Evaluate) -> list[dict[str, object]]:
+    """Return the headline rows of one model but for its name: correlation, then an error of every target."""
+    choices = {target.name: target for target in model.found if target.kind == "choice"}
+    rows = [correlation(model.fits, settings)]
+    rows += [median_error(model.fits, error, settings) for error in model.errors if error.target not in choices]
+    return rows + [trial_error(model.fits, choice, settings) for choice in choices.values()]
+
+
+def correlation(fits: Fits, settings: Evaluate) -> dict[str, object]:
     """Return Pearson's r, mean over outputs, folds and seeds, with its interval and the 95 % band of chance.
 
     fits  (fold, seed) -> predictions
@@ -92,7 +120,7 @@ def correlation(fits: Mapping[tuple[int, int], Stretches], settings: Evaluate) -
     return _headline("Pearson r, mean over outputs and folds", value, low, high, chance, "1")
 
 
-def median_error(fits: Mapping[tuple[int, int], Stretches], error: Error, settings: Evaluate) -> dict[str, object]:
+def median_error(fits: Fits, error: Error, settings: Evaluate) -> dict[str, object]:
     """Return the median error over all test rows, with its interval and the 95 % band of chance."""
     values, blocks = [], []
     weights = _weights(fits, settings)
@@ -113,6 +141,26 @@ def median_error(fits: Mapping[tuple[int, int], Stretches], error: Error, settin
     return _headline(f"{error.name}: median error", float(np.median(joined)), low, high, chance, error.units)
 
 
+def trial_error(fits: Fits, choice: Target, settings: Evaluate) -> dict[str, object]:
+    """Return the share of trials whose mean prediction has the wrong sign, with interval (blocks of trials) and chance.
+
+    Chance permutes the choices of whole trials within each recording and fold.
+    """
+    weights = _weights(fits, settings)
+    errors, drawn, chance = [], [], []
+    for f, row in enumerate(_grid(fits)):
+        for s, key in enumerate(row):
+            true, guess, recordings = trials.choices(fits[key], choice)
+            errors.append(true != guess)
+            drawn.append(weights[:, f, s, intervals.block_numbers(len(true), settings.blocks)])
+            generator = _generator(settings, key)
+            chance.append([trials.permuted(true, recordings, generator) != guess for _ in range(settings.shifts)])
+    joined, counts = np.concatenate(errors), np.concatenate(drawn, axis=1)
+    low, high = intervals.pointwise((counts * joined).sum(1) / np.maximum(1, counts.sum(1)))
+    band = np.concatenate(chance, axis=1).mean(1)
+    return _headline(f"{choice.name}: trial error", float(joined.mean()), low, high, band, "1")
+
+
 def _headline(
     name: str, value: float, low: np.ndarray, high: np.ndarray, chance: np.ndarray, units: str
 ) -> dict[str, object]:
@@ -130,7 +178,13 @@ def _headline(
     }
 
 
-def _chance(fits: Mapping[tuple[int, int], Stretches], score: metrics.Score, settings: Evaluate) -> np.ndarray:
+def _chance(fits: Fits, score: metrics.Score, settings: Evaluate) -> np.ndarray:
+    if settings.chance == "trials":
+        exchanged = [
+            trials.exchanges(found, score, count=settings.shifts, generator=_generator(settings, key))
+            for key, found in fits.items()
+        ]
+        return np.asarray(np.mean(exchanged, axis=0))
     generator = np.random.default_rng(settings.seed)
     draws = [
         metrics.circular_shifts(
@@ -146,7 +200,12 @@ def _chance(fits: Mapping[tuple[int, int], Stretches], score: metrics.Score, set
     return np.asarray(np.mean(draws, axis=0))
 
 
-def _weights(fits: Mapping[tuple[int, int], Stretches], settings: Evaluate) -> np.ndarray:
+def _generator(settings: Evaluate, key: tuple[int, int]) -> np.random.Generator:
+    """Return a fold's own generator: all its seeds are scored on the same trials, so they see the same exchanges."""
+    return np.random.default_rng([settings.seed, key[0]])
+
+
+def _weights(fits: Fits, settings: Evaluate) -> np.ndarray:
     grid = _grid(fits)
     generator = np.random.default_rng(settings.seed)
     return intervals.resampled_weights(
@@ -154,7 +213,7 @@ def _weights(fits: Mapping[tuple[int, int], Stretches], settings: Evaluate) -> n
     )
 
 
-def _grid(fits: Mapping[tuple[int, int], Stretches]) -> list[list[tuple[int, int]]]:
+def _grid(fits: Fits) -> list[list[tuple[int, int]]]:
     folds, seeds = (sorted({key[i] for key in fits}) for i in range(2))
     return [[(fold, seed) for seed in seeds] for fold in folds]
 
