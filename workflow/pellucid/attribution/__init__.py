@@ -1,1 +1,1 @@
-"""Attribution shared by the systems: shuffling with its null, expected gradients, and occlusion."""
+"""Attribution shared by the systems: shuffling, interactions of pairs, expected gradients, and occlusion."""

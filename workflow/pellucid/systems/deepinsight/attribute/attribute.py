@@ -1,160 +1,162 @@
-"""Influence of bands, channels and groups on every output of a trained network.
+"""Influence of bands, channels and groups on every output of a trained network, and what is derived from it.
 
 Frey et al. 2021, Methods, "influence": inputs are permuted in time on test rows, without retraining. The ratio of means
-is reported first; the published mean of per-sample ratios, which is heavy-tailed, stands beside it.
+is reported first; the published mean of per-sample ratios, which is heavy-tailed, stands beside it. Pairs of bands and
+the spikes of a class of units are further inputs, changed and scored in the same way.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from pellucid import schema
 from pellucid.artifacts import Features, Fit
-from pellucid.attribution.shuffling import Influence, influence
 from pellucid.errors import DataError
-from pellucid.learning.intervals import resampled_weights
-from pellucid.systems.deepinsight.attribute import inputs, recovery
-from pellucid.systems.deepinsight.attribute.inputs import Input
-from pellucid.systems.deepinsight.attribute.scoring import Losses, score
+from pellucid.systems.deepinsight.attribute import (
+    classes,
+    deletion,
+    elimination,
+    headline,
+    inputs,
+    one_band,
+    pairs,
+    profiles,
+    recovery,
+    spikes,
+    tabulate,
+)
+from pellucid.systems.deepinsight.attribute.scoring import Scorer, score
 from pellucid.systems.deepinsight.attribute.settings import Settings
+from pellucid.systems.deepinsight.model.losses import Target
 from pellucid.systems.deepinsight.model.settings import Settings as ModelSettings
-from pellucid.systems.deepinsight.model.windows import decoded
+from pellucid.systems.deepinsight.model.windows import bands_of, decoded
+
+Groups = dict[str, xr.Dataset]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """The attributed model.
+
+    fits     one per fold and seed
+    group    features of the first recording, the model's bands only
+    targets  what it decodes
+    """
+
+    features: Features
+    fits: Sequence[Fit]
+    group: xr.Dataset
+    targets: Sequence[Target]
+
+    @property
+    def terms(self) -> list[str]:
+        """Names of the terms of the loss."""
+        return [term for target in self.targets for term in target.terms]
 
 
 def attribute(
     features: Features, fits: Sequence[Fit], settings: Settings, truth: Mapping[str, xr.DataTree]
 ) -> xr.DataTree:
-    """Return one group per kind of input (band, channel, group) with influence and losses, and the faithfulness check.
+    """Return one group per analysis: band, channel, group, deletion, pairs, profiles, one_band, elimination, classes.
 
     truth  simulated truth, against which the influences of simulated recordings are scored
-    Raises DataError if `settings.model` is not a trained network.
+    Raises DataError if `settings.model` is not a trained network, or if what an analysis needs is not there.
     """
-    chosen = _explained(fits, settings)
-    group = features.first()
-    terms = [t for target in decoded(features, ModelSettings.model_validate(chosen[0].settings)) for t in target.terms]
-    several = group.sizes["frequency"] > 1
-    kinds = {
-        "band": inputs.bands(group) if several else [],
-        "channel": inputs.channels(group) if settings.channels or not several else [],
-        "group": [inputs.group(name, block, group) for name, block in settings.groups.items()],
-    }
-    every = [one for listed in kinds.values() for one in listed]
-    shown = tqdm(chosen, desc="influence", unit="fit", disable=None)
-    losses = [score(fit, features, every, settings, repeats=settings.repeats) for fit in shown]
-    groups, start = {}, 0
-    for kind, listed in kinds.items():
-        if listed:
-            own = slice(start, start + len(listed))
-            groups[f"/{kind}"] = _group(kind, listed, own, losses, chosen, terms, group, settings)
-        start += len(listed)
-    if several:
-        groups["/deletion"] = _deletion(groups["/band"]["influence"].values, chosen, features, terms, settings)
-    rows = [row | {"model": settings.model} for row in _recovered(groups, terms, truth)]
+    model = _explained(features, fits, settings)
+    _check(model, fits, settings)
+    shown = tqdm(model.fits, desc="test rows", unit="fit", disable=None)
+    scorers = [Scorer.load(fit, features, settings) for fit in shown]
+    groups = _influences(model, scorers, settings)
+    if "/band" in groups:
+        groups |= _of_bands(model, scorers, groups["/band"], fits, settings, truth)
+    if settings.elimination:
+        groups["/elimination"] = _elimination(model, scorers, settings)
+    rows = headline.rows(groups, model.targets, settings, truth)
+    rows = [row | {"model": row["model"] or settings.model} for row in rows]
     return xr.DataTree.from_dict(
         {"/": xr.Dataset(attrs={"headline": json.dumps(rows), "model": settings.model}), **groups}
     )
 
 
-def _explained(fits: Sequence[Fit], settings: Settings) -> list[Fit]:
-    chosen = [fit for fit in fits if fit.model == settings.model and fit.settings["kind"] == "cnn"]
+def _explained(features: Features, fits: Sequence[Fit], settings: Settings) -> Explained:
+    networks = [fit for fit in fits if fit.settings["kind"] == "cnn" and fit.settings["input"] == "power"]
+    chosen = [fit for fit in networks if fit.model == settings.model]
     if not chosen:
-        networks = sorted({fit.model for fit in fits if fit.settings["kind"] == "cnn"})
+        names = sorted({fit.model for fit in networks})
         raise DataError(
             "attribute.model",
-            expected=f"a network of `fit.models`: {', '.join(networks) or 'none'}",
+            expected=f"a network of `fit.models`: {', '.join(names) or 'none'}",
             found=settings.model,
             remedy="Name the model whose influence is wanted.",
         )
-    return chosen
+    model = ModelSettings.model_validate(chosen[0].settings)
+    group = features.first().isel(frequency=bands_of(features, model))
+    return Explained(features, chosen, group, decoded(features, model))
 
 
-def _grid(values: Sequence[np.ndarray], fits: Sequence[Fit]) -> np.ndarray:
-    """Arrange one array per fit as (fold, seed, ...)."""
-    folds, seeds = sorted({fit.fold for fit in fits}), sorted({fit.seed for fit in fits})
-    table = {(fit.fold, fit.seed): value for fit, value in zip(fits, values)}
-    return np.stack([np.stack([table[fold, seed] for seed in seeds]) for fold in folds])
+def _check(model: Explained, fits: Sequence[Fit], settings: Settings) -> None:
+    """Raise DataError for what is missing before anything is scored."""
+    if settings.elimination:
+        elimination.units(model.features, settings)
+    if settings.classes:
+        spikes.units(model.features, "attribute.classes")
+    for name in settings.profiles:
+        profiles.networks(fits, name)
 
 
-def _influence(base: np.ndarray, shuffled: np.ndarray, settings: Settings) -> Influence:
-    weights = resampled_weights(
-        *base.shape[:3], resamples=settings.bootstrap, generator=np.random.default_rng(settings.seed)
-    )
-    return influence(base, shuffled, weights)
+def _influences(model: Explained, scorers: Sequence[Scorer], settings: Settings) -> Groups:
+    """Return /band, /channel and /group; a single band is no input of its own, its channels are."""
+    several = model.group.sizes["frequency"] > 1
+    kinds = {
+        "band": inputs.bands(model.group) if several else [],
+        "channel": inputs.channels(model.group) if settings.channels or not several else [],
+        "group": [inputs.group(name, block, model.group) for name, block in settings.groups.items()],
+    }
+    every = [one for listed in kinds.values() for one in listed]
+    shown = tqdm(scorers, desc="influence", unit="fit", disable=None)
+    losses = [score(scorer, every, settings, repeats=settings.repeats) for scorer in shown]
+    groups, start = {}, 0
+    for kind, listed in kinds.items():
+        if listed:
+            axis = {"band": "frequency", "channel": "channel", "group": "feature"}[kind]
+            names = np.array([one.name for one in listed], object) if kind == "group" else model.group[axis].values
+            own = slice(start, start + len(listed))
+            groups[f"/{kind}"] = tabulate.group(axis, names, own, losses, model.fits, model.terms, settings)
+        start += len(listed)
+    return groups
 
 
-def _group(
-    kind: str,
-    listed: Sequence[Input],
-    own: slice,
-    losses: Sequence[Losses],
+def _of_bands(
+    model: Explained,
+    scorers: Sequence[Scorer],
+    band: xr.Dataset,
     fits: Sequence[Fit],
-    terms: Sequence[str],
-    features: xr.Dataset,
     settings: Settings,
-) -> xr.Dataset:
-    base = _grid([one.base for one in losses], fits)
-    shuffled = _grid([one.shuffled[:, :, own] for one in losses], fits)
-    found = _influence(base, shuffled, settings)
-    null = _grid([one.null for one in losses], fits).mean((0, 1))
-    null = null[:, 1:][:, own] / null[:, :1] - 1
-    axis = {"band": "frequency", "channel": "channel", "group": "feature"}[kind]
-    coordinate = features.coords[axis].values if kind != "group" else np.array([one.name for one in listed], object)
-    flat, one = (axis, "output"), {"units": "1"}
-    return xr.Dataset(
-        {
-            "influence": (flat, found.value, one),
-            "low": (flat, found.low, one),
-            "high": (flat, found.high, one),
-            "repeat_sd": (flat, found.repeat_sd, one),
-            "sample_ratio": (flat, _grid([x.sample_ratio[own] for x in losses], fits).mean((0, 1)), one),
-            "null_high": ("output", np.quantile(null.max(axis=1), 0.95, axis=0), one),
-            "loss": (("fold", "seed", "window", "output"), base, {"units": "summed loss"}),
-            "shuffled_loss": (("fold", "seed", "repeat", "window", *flat), shuffled, {"units": "summed loss"}),
-        },
-        coords={
-            axis: (axis, coordinate, {"units": "Hz"} if kind == "band" else {}),
-            "output": np.array(list(terms), object),
-            "fold": sorted({fit.fold for fit in fits}),
-            "seed": sorted({fit.seed for fit in fits}),
-        },
-    )
+    truth: Mapping[str, xr.DataTree],
+) -> Groups:
+    """Return the analyses that need the influence of several bands."""
+    groups = {"/deletion": deletion.group(band["influence"].values, scorers, model.terms, settings)}
+    if settings.pairs:
+        shown = tqdm(scorers, desc="pairs of bands", unit="fit", disable=None)
+        losses = [pairs.score(scorer, model.group, settings) for scorer in shown]
+        groups["/pairs"] = pairs.group(losses, model.group, model.fits, model.terms, settings)
+    if settings.profiles:
+        every = model.features.first()["frequency"].values
+        known = recovery.joined(truth, every, model.targets)
+        groups["/profiles"] = profiles.group(model.features, fits, band, known, settings)
+    singles = one_band.networks(model.features, fits)
+    if singles:
+        groups["/one_band"] = one_band.group(model.features, singles, band, settings)
+    if settings.classes:
+        groups["/classes"] = classes.group(model.features, model.fits, band)
+    return groups
 
 
-def _deletion(
-    influences: np.ndarray, fits: Sequence[Fit], features: Features, terms: Sequence[str], settings: Settings
-) -> xr.Dataset:
-    """Shuffle the k most and the k least influential bands together: faithful influences hurt more from the top."""
-    order = np.argsort(-influences.mean(1))
-    counts = sorted({min(k, len(order) // 2) for k in settings.deletion})
-    most = [Input(f"most {k}", sorted(order[:k].tolist()), None) for k in counts]
-    least = [Input(f"least {k}", sorted(order[-k:].tolist()), None) for k in counts]
-    losses = [score(fit, features, [*most, *least], settings, repeats=1) for fit in fits]
-    base = sum(one.base.sum(0) for one in losses)
-    ratio = sum(one.shuffled[0].sum(0) for one in losses) / base - 1
-    flat = ("feature", "output")
-    return xr.Dataset(
-        {
-            "most": (flat, ratio[: len(counts)], {"units": "1"}),
-            "least": (flat, ratio[len(counts) :], {"units": "1"}),
-        },
-        coords={"feature": counts, "output": np.array(list(terms), object)},
-    )
-
-
-def _recovered(
-    groups: Mapping[str, xr.Dataset], terms: Sequence[str], truth: Mapping[str, xr.DataTree]
-) -> list[dict[str, Any]]:
-    rows = []
-    for tree in truth.values():
-        known = schema.group(tree, "truth")
-        if "/band" in groups:
-            band = groups["/band"]
-            influences, low = band["influence"].values, band["low"].values
-            rows += recovery.bands(influences, low, band["frequency"].values, known, terms)
-        if "/channel" in groups:
-            rows += recovery.channels(groups["/channel"]["influence"].values, known, terms)
-    return rows
+def _elimination(model: Explained, scorers: Sequence[Scorer], settings: Settings) -> xr.Dataset:
+    units = elimination.units(model.features, settings)
+    shown = tqdm(scorers, desc="elimination at spikes", unit="fit", disable=None)
+    scored = [elimination.score_classes(scorer, model.group, units, settings) for scorer in shown]
+    return elimination.group(scored, model.fits, model.terms, settings)

@@ -1,5 +1,7 @@
 """Settings of DeepInsight's influence."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from pellucid.settings import Block
@@ -12,8 +14,20 @@ class Group(Block):
     channels: list[str] | None = Field(None, description="channels by id; none: all")
 
 
+class Elimination(Block):
+    """How the power at the spikes of one class of units is taken away."""
+
+    bands_hz: list[float] | None = Field(
+        None, description="the nearest bands; none: all. Published 469 and 663 Hz; scrambled 3750 and 5304 Hz"
+    )
+    how: Literal["replace", "scramble"] = Field(
+        "replace", description="by the median of training rows, or by values of rows without such spikes"
+    )
+    neighbours: int = Field(0, ge=0, description="rows before and after each spike's row that are changed as well")
+
+
 class Settings(Block):
-    """Influence of bands, channels and groups on every output of one model."""
+    """Influence of bands, channels and groups on every output of one model, and what is derived from it."""
 
     model: str = Field("main", description="entry of `fit.models` that is explained")
     repeats: int = Field(5, ge=1, description="shuffles of every input; published 1")
@@ -24,6 +38,15 @@ class Settings(Block):
     )
     channels: bool = Field(True, description="score every channel as well as every band")
     groups: dict[str, Group] = Field(default={}, description="name -> inputs shuffled together")
+    pairs: bool = Field(False, description="interaction of every pair of bands; published for 325 pairs")
+    profiles: list[str] = Field(
+        default=[],
+        description="further networks whose influence profile is compared (amount of data, windows, factors)",
+    )
+    elimination: dict[str, Elimination] = Field(
+        default={}, description="class of units -> how the power at its spikes is taken away"
+    )
+    classes: bool = Field(False, description="power of every band at the spikes of every class of units")
     block_rows: int | None = Field(
         None, ge=2, description="none: permute rows, as published; a number: permute blocks, keeping autocorrelation"
     )
