@@ -8,6 +8,7 @@ import numpy as np
 from pellucid import schema
 from pellucid.artifacts import Results
 from pellucid.plotting import style
+from pellucid.systems.deepinsight.figures import panels
 from pellucid.systems.deepinsight.figures.settings import Settings
 
 
@@ -15,9 +16,9 @@ def spectrum(results: Results, settings: Settings, folder: Path) -> None:
     """Draw the influence of every band on every output with simultaneous intervals and the null."""
     group = schema.group(results.attribution, "band")
     frequencies, terms = group["frequency"].values, list(group["output"].values)
-    made, axes = style.figure(1, len(terms), width=max(4.0, 3.3 * len(terms)), height=2.8)
+    made, axes = panels.grid(len(terms), columns=4, width=3.3, height=2.8, least=4.0)
     table = []
-    for column, (axis, term) in enumerate(zip(axes[0], terms)):
+    for column, (axis, term) in enumerate(zip(axes, terms)):
         value, low, high = (group[name].values[:, column] for name in ("influence", "low", "high"))
         colour = style.COLOURS[column % len(style.COLOURS)]
         axis.axhline(0, color=style.GREY, linewidth=0.6)
@@ -32,7 +33,7 @@ def spectrum(results: Results, settings: Settings, folder: Path) -> None:
         axis.plot(frequencies, value, "o-", color=colour, markersize=3)
         axis.set_xscale("log")
         axis.legend(fontsize=6)
-        style.label(axis, "frequency (Hz)", "influence, (loss' - loss) / loss" if column == 0 else "", term)
+        style.label(axis, "frequency (Hz)", "influence, (loss' - loss) / loss" if panels.first(axis) else "", term)
         ratio, spread = group["sample_ratio"].values[:, column], group["repeat_sd"].values[:, column]
         table += [
             {
@@ -85,16 +86,16 @@ def faithfulness(results: Results, settings: Settings, folder: Path) -> None:
     """Draw the loss when the most and the least influential bands are shuffled together."""
     group = schema.group(results.attribution, "deletion")
     counts, terms = group["feature"].values, list(group["output"].values)
-    made, axes = style.figure(1, len(terms), width=max(4.0, 3.3 * len(terms)), height=2.6)
+    made, axes = panels.grid(len(terms), columns=4, width=3.3, height=2.6, least=4.0)
     table = []
-    for column, (axis, term) in enumerate(zip(axes[0], terms)):
+    for column, (axis, term) in enumerate(zip(axes, terms)):
         for which, colour in (("most", style.COLOURS[1]), ("least", style.COLOURS[0])):
             values = group[which].values[:, column]
             axis.plot(counts, values, "o-", color=colour, markersize=3, label=f"{which} influential first")
             table += [{"output": term, "order": which, "bands": int(k), "influence": v} for k, v in zip(counts, values)]
         axis.set_xticks(counts)
-        style.label(axis, "bands shuffled together", "relative increase of loss" if column == 0 else "", term)
-    axes[0, 0].legend()
+        style.label(axis, "bands shuffled together", "relative increase of loss" if panels.first(axis) else "", term)
+    axes[0].legend()
     caption = (
         "Faithfulness: influences are faithful to the network if shuffling the most influential bands together hurts "
         "more than shuffling as many of the least influential ones."
