@@ -1,93 +1,22 @@
-"""Noise on eight channels whose 62.5 and 7.8 Hz power follow two behaviours, to be decoded or to be unrelated."""
+"""Simulated recordings in raw formats, and truth.zarr with the bands, channels and units that carry behaviour."""
 
 from pathlib import Path
 
-import numpy as np
-import xarray as xr
-
-from pellucid import store
-from pellucid.readers import binary
+from pellucid.systems.deepinsight.simulate import fingers, spikes, tones, track, two_band
 from pellucid.systems.deepinsight.simulate.settings import Settings
-
-BIT_UV = 5e-4
-"""Resolution of the simulated int16 recording, in units of the noise s.d. (called 1 uV)."""
 
 
 def simulate(settings: Settings, seed: int, folder: Path) -> None:
-    """Write signal.bin and behaviour.bin with their sidecars, and truth.zarr.
-
-    The first half of the channels adds g (1 + tanh b1) sin(2 pi f1 t + phi_c) to unit white noise, the second half
-    the same with b2 and f2. With `informative: false` other behaviours are written than those the signal carries.
-    """
-    generator = np.random.default_rng(seed)
-    carried = slow_behaviours(settings, generator)
-    signal = wideband(settings, carried, generator)
-    written = carried if settings.informative else slow_behaviours(settings, generator)
-    channels = [f"ch{index}" for index in range(settings.channels)]
-    binary.write(
-        folder,
-        "signal",
-        np.clip(np.round(signal / BIT_UV), -32768, 32767).astype("<i2"),
-        group="ephys",
-        variable="signal",
-        dims=("time", "channel"),
-        rate_hz=settings.rate_hz,
-        units="uV",
-        scale=BIT_UV,
-        coordinates={"channel": channels},
-    )
-    binary.write(
-        folder,
-        "behaviour",
-        written.astype("<f4"),
-        group="behaviour",
-        variable="b",
-        dims=("time", "output"),
-        rate_hz=settings.behaviour_rate_hz,
-        units="1",
-        coordinates={"output": ["b1", "b2"]},
-    )
-    store.write(folder / "truth.zarr", truth(settings))
-
-
-def slow_behaviours(settings: Settings, generator: np.random.Generator) -> np.ndarray:
-    """Return two z-scored behaviours, shape (time, 2): white noise filtered by exp(-t / time_constant_s)."""
-    from scipy.signal import lfilter
-
-    count = int(settings.duration_s * settings.behaviour_rate_hz)
-    decay = np.exp(-1 / (settings.time_constant_s * settings.behaviour_rate_hz))
-    slow = lfilter([1.0], [1.0, -decay], generator.standard_normal((count, 2)), axis=0)
-    return np.asarray((slow - slow.mean(0)) / slow.std(0))
-
-
-def wideband(settings: Settings, behaviour: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Return the signal, shape (time, channel), in s.d. of its white noise."""
-    time = np.arange(int(settings.duration_s * settings.rate_hz)) / settings.rate_hz
-    grid = np.arange(len(behaviour)) / settings.behaviour_rate_hz
-    phase = generator.uniform(0, 2 * np.pi, settings.channels)
-    signal = generator.standard_normal((len(time), settings.channels))
-    for channel in range(settings.channels):
-        which = carrier(settings, channel)
-        envelope = settings.gain * (1 + np.tanh(np.interp(time, grid, behaviour[:, which])))
-        signal[:, channel] += envelope * np.sin(2 * np.pi * settings.bands_hz[which] * time + phase[channel])
-    return signal
-
-
-def truth(settings: Settings) -> xr.DataTree:
-    """Return what is to be recovered: the band (Hz) and the channels that carry each behaviour."""
-    carries = np.array([[carrier(settings, c) == k for c in range(settings.channels)] for k in range(2)])
-    carries &= settings.informative
-    group = xr.Dataset(
-        {
-            "band_hz": ("output", np.array(settings.bands_hz), {"units": "Hz"}),
-            "carries": (("channel", "output"), carries.T),
-        },
-        coords={"output": np.array(["b1", "b2"], object)},
-        attrs={"informative": int(settings.informative)},
-    )
-    return xr.DataTree.from_dict({"/truth": group})
-
-
-def carrier(settings: Settings, channel: int) -> int:
-    """Return which behaviour a channel carries: 0 in the first half, 1 in the second."""
-    return int(channel >= settings.channels // 2)
+    """Write the raw files of one recording and truth.zarr; equal settings and seeds give equal bytes."""
+    if settings.scenario == "two_band":
+        two_band.simulate(settings, seed, folder)
+    elif settings.scenario == "spikes":
+        spikes.simulate(settings.spikes, seed, settings.raw, folder)
+    elif settings.scenario == "replay":
+        spikes.simulate(settings.replay, seed, settings.raw, folder)
+    elif settings.scenario == "tones":
+        tones.simulate(settings.tones, seed, settings.raw, folder)
+    elif settings.scenario == "track":
+        track.simulate(settings.track, seed, folder)
+    else:
+        fingers.simulate(settings.fingers, seed, folder)
