@@ -71,6 +71,19 @@ def feature_stores(wildcards):
     return [f"results/analyses/{wildcards.analysis}/features/{name}.zarr" for name in recordings(wildcards.analysis)]
 
 
+def part_stores(wildcards):
+    """Return the stores of the parts into which the work on a long recording is scattered; none if one job does it."""
+    count = config["analyses"][wildcards.analysis]["preprocess"].get("parts", 1)
+    folder = f"results/analyses/{wildcards.analysis}/parts/{wildcards.recording}"
+    return [f"{folder}/{part}.zarr" for part in range(count)] if count > 1 else []
+
+
+def features_block(wildcards):
+    """Return the settings of features as JSON, without the number of parts, which does not change them."""
+    given = config["analyses"][wildcards.analysis]["preprocess"]
+    return json.dumps({key: value for key, value in given.items() if key != "parts"}, sort_keys=True)
+
+
 def fit_folders(wildcards):
     """Return the folders of the fits of an analysis, one per model, fold and seed."""
     analysis = SETTINGS.analyses[wildcards.analysis]

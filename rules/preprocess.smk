@@ -1,9 +1,33 @@
-# One recording -> its features, a job each; then folds and statistics over the dataset.
+# One recording -> its features, a job each, or several for a long one; then folds and statistics over the dataset.
+
+
+rule preprocess_part:
+    input:
+        lambda wc: recording_store(wc.recording),
+    output:
+        temp(directory("results/analyses/{analysis}/parts/{recording}/{part}.zarr")),
+    log:
+        "logs/preprocess_part/{analysis}/{recording}/{part}.log",
+    benchmark:
+        "logs/benchmarks/preprocess_part/{analysis}/{recording}/{part}.tsv"
+    wildcard_constraints:
+        part="[0-9]+",
+    resources:
+        mem_mb=lambda wc, attempt: 4000 * attempt,
+        runtime=lambda wc, attempt: 120 * attempt,
+    params:
+        system=system,
+        block=lambda wc: block(wc, "preprocess"),
+        code=lambda wc: code(wc, "preprocess"),
+    shell:
+        "pellucid preprocess --system {params.system:q} --params {params.block:q} --input {input:q}"
+        " --part {wildcards.part} --output {output:q} 2>&1 | tee {log:q}"
 
 
 rule preprocess:
     input:
-        lambda wc: recording_store(wc.recording),
+        recording=lambda wc: recording_store(wc.recording),
+        parts=part_stores,
     output:
         directory("results/analyses/{analysis}/features/{recording}.zarr"),
     log:
@@ -15,11 +39,11 @@ rule preprocess:
         runtime=lambda wc, attempt: 240 * attempt,
     params:
         system=system,
-        block=lambda wc: block(wc, "preprocess"),
+        block=features_block,
         code=lambda wc: code(wc, "preprocess"),
     shell:
-        "pellucid preprocess --system {params.system:q} --params {params.block:q} --input {input:q}"
-        " --output {output:q} 2>&1 | tee {log:q}"
+        "pellucid preprocess --system {params.system:q} --params {params.block:q} --input {input.recording:q}"
+        " --parts {input.parts:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
 rule features:
@@ -37,7 +61,7 @@ rule features:
     params:
         system=system,
         recordings=lambda wc: [recording_store(name) for name in recordings(wc.analysis)],
-        block=lambda wc: block(wc, "preprocess"),
+        block=features_block,
         code=lambda wc: code(wc, "preprocess"),
     shell:
         "pellucid collect features --system {params.system:q} --params {params.block:q} --inputs {input:q}"

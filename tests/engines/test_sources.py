@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = sources.PACKAGE
 BASE = {
     *("__init__.py", "artifacts.py", "complaints.py", "config.py", "errors.py"),
-    *("public.py", "schema.py", "settings.py", "store.py"),
+    *("parts.py", "public.py", "schema.py", "settings.py", "store.py"),
     *("readers/__init__.py", "stages/__init__.py", "stages/sources.py", "systems/__init__.py"),
 }
 """What says how things are written, not what: in no stage's sources."""

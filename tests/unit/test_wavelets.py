@@ -434,3 +434,16 @@ def test_gaps_are_refused_by_name(value, reference):
 def test_unusable_signals_are_refused(signal, rate_hz, changes, message):
     with pytest.raises(DataError, match=message):
         block_power(signal, rate_hz, small(**changes))
+
+
+@pytest.mark.parametrize("channels", [3, 12, 13])
+def test_any_number_of_threads_gives_the_same_bits(channels):
+    before, signal = torch.get_num_threads(), noise(70_000, channels)
+    found = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(block_power(signal, RATE, Wavelets(lowest_hz=20)).tobytes())
+    finally:
+        torch.set_num_threads(before)
+    assert len(set(found)) == 1

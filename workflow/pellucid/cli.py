@@ -52,6 +52,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "page": {"metavar": "FOLDER", "type": Path, "help": "folder of the page, written"},
     "pages": {"metavar": "FOLDER", "type": Path, "nargs": "+", "help": "folders of pages"},
     "params": {"metavar": "JSON", "type": _block, "help": "settings, as JSON"},
+    "part": {"metavar": "N", "type": int, "help": "compute this part only, from 0 to `parts` of the settings - 1"},
+    "parts": {"metavar": "ZARR", "type": Path, "nargs": "*", "help": "stores of all parts, to put together"},
     "predictions": {"metavar": "ZARR", "type": Path, "help": "store of predictions"},
     "recordings": {"metavar": "ZARR", "type": Path, "nargs": "*", "help": "others of their dataset are deleted"},
     "seed": {"metavar": "N", "type": int, "help": "of every random draw"},
@@ -63,7 +65,9 @@ COMMANDS = {
     "simulate": Command("stages.simulate:simulate", "simulate raw data", "system seed params output"),
     "fetch": Command("stages.fetch:fetch", "fetch public files by checksum", "params output"),
     "convert": Command("stages.convert:convert", "raw files -> one recording", "name params inputs output"),
-    "preprocess": Command("stages.preprocess:preprocess", "recording -> features", "system params input output"),
+    "preprocess": Command(
+        "stages.preprocess:preprocess", "recording -> features", "system params input [part] [parts] output"
+    ),
     "collect features": Command(
         "stages.preprocess:collect_features",
         "features -> features.json: folds and statistics",

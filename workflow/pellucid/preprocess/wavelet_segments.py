@@ -78,7 +78,7 @@ class SegmentBank:
     @property
     def channels(self) -> int:
         """How many channels to give at once."""
-        return max(LEAST_BATCH, self.batch // self.samples)
+        return _aligned(max(LEAST_BATCH, self.batch // self.samples))
 
     def __call__(self, signal: torch.Tensor, odd: tuple[int, int] | None = None) -> torch.Tensor:
         """Block means of the power.
@@ -90,7 +90,7 @@ class SegmentBank:
         power = signal.new_empty(len(signal), self.bands, self.rows)
         for group in self.groups:
             size = group.pieces * group.bank.samples
-            batch = max(ceil(LEAST_BATCH / group.pieces), self.batch // size)
+            batch = _aligned(max(ceil(LEAST_BATCH / group.pieces), self.batch // size))
             for at in range(0, len(signal), batch):
                 power[at : at + batch, group.bands] = self._group(signal[at : at + batch], group, odd)
         return power
@@ -107,6 +107,15 @@ class SegmentBank:
         means = bank(pieces.reshape(-1, bank.samples), short)[..., group.before : group.before + step]
         apart = means.reshape(len(signal), group.pieces, len(group.bands), step)
         return apart.transpose(1, 2).reshape(len(signal), len(group.bands), -1)[..., : self.rows]
+
+
+def _aligned(channels: int) -> int:
+    """Return the largest batch up to so many channels that is a multiple of LEAST_BATCH or divides it.
+
+    A transform in the remainder of a batch that does not fill the vector units differs in its last bit: with aligned
+    batches it is always the same channels', however many threads share the work.
+    """
+    return channels // LEAST_BATCH * LEAST_BATCH or 1 << channels.bit_length() - 1
 
 
 @lru_cache(maxsize=4)

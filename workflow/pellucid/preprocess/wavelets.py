@@ -32,7 +32,7 @@ from pellucid.preprocess.wavelet_input import (
     published_segments,
     rows,
 )
-from pellucid.preprocess.wavelet_segments import SegmentBank, segment_bank
+from pellucid.preprocess.wavelet_segments import LEAST_BATCH, SegmentBank, segment_bank
 
 __all__ = ["block_power", "frequencies", "row_times", "rows", "stream_block_power", "support_s"]
 
@@ -167,7 +167,8 @@ def _segment_power(recording: Recording, bank: SegmentBank, segment: Segment) ->
         power[..., columns] = bank(x, odd)[..., segment.skip : stop].permute(2, 1, 0).cpu().numpy()
 
     with _one_thread_each(bank.device) as threads, ThreadPoolExecutor(threads) as pool:
-        batch = min(bank.channels, ceil(raw.shape[1] / threads))
+        share = ceil(raw.shape[1] / threads / LEAST_BATCH) * LEAST_BATCH
+        batch = min(bank.channels, share)
         for _ in pool.map(transform, [slice(at, at + batch) for at in range(0, raw.shape[1], batch)]):
             pass
     return power

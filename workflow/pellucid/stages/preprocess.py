@@ -1,5 +1,6 @@
-"""Recordings to features, one store each; then one table of their digests, folds and statistics."""
+"""Recordings to features, one store each, long ones in parts; then one table of digests, folds and statistics."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -7,22 +8,49 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pellucid import config, store, systems
-from pellucid.errors import DataError
+from pellucid import parts as scatter
+from pellucid.errors import ConfigError, DataError
+from pellucid.settings import Block
+from pellucid.stages import sources
 
 if TYPE_CHECKING:
     from pellucid.artifacts import Collected
 
 
-def preprocess(system: str, params: Mapping[str, Any], input: Path, output: Path) -> None:
+HOW = {"parts"}
+"""Settings that say how features are computed and not what they are: they leave no trace in what is written."""
+
+
+def preprocess(
+    system: str,
+    params: Mapping[str, Any],
+    input: Path,
+    output: Path,
+    part: int | None = None,
+    parts: Sequence[Path] = (),
+) -> None:
     """Compute the features of one recording, in memory that does not grow with its length.
 
     system  whose features
     params  the block `preprocess` of the analysis
     input   the recording
-    output  the store of features, replaced as a whole
+    output  the store of features, replaced as a whole; with `part`, the store of that part
+    part    compute this part only, one of `parts` of the settings: 0 to parts - 1; none: the whole
+    parts   stores of all parts, which are put together: same bytes as the whole
+    Raises ConfigError if the system does not know parts, and what pellucid.parts raises.
     """
     settings = config.parse(systems.settings(system, "features"), params, "preprocess")
-    systems.entry(system, "features.extract")(store.open_store(input, kind="recording"), settings, output)
+    recording = store.open_store(input, kind="recording")
+    if part is None and not parts:
+        systems.entry(system, "features.extract")(recording, settings, output)
+        return
+    _check_parts(system, settings, part, parts)
+    origin = _origin(system, settings, input)
+    template, blocks = systems.entry(system, "features.part")(recording, settings)
+    if part is not None:
+        scatter.write(output, template, blocks, scatter.Part(part, settings.parts, origin))
+    else:
+        scatter.gather(output, template, parts, origin)
 
 
 def collect_features(
@@ -45,7 +73,7 @@ def collect_features(
     table = {
         "recordings": {path.stem: store.digest(path) for path in inputs},
         "raw": _manifests(recordings),
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json", exclude=HOW),
         **_table(systems.entry(system, "features.collect")(opened, settings)),
     }
     store.write_json(output, table)
@@ -63,6 +91,35 @@ def refuse_duplicates(stores: Sequence[Path]) -> None:
                 found=f"the same data as in recordings.{first}",
                 remedy="Remove one of the two, or correct its `raw`.",
             )
+
+
+def _check_parts(system: str, settings: Block, part: int | None, parts: Sequence[Path]) -> None:
+    where = f"preprocess, system {system!r}"
+    if not hasattr(settings, "parts"):
+        remedy = "Leave --part and --parts out."
+        raise ConfigError(where, expected="no parts, which this system does not know", found="some", remedy=remedy)
+    if part is not None and parts:
+        raise ConfigError(where, expected="--part or --parts", found="both", remedy="Make the parts first.")
+
+
+def _origin(system: str, settings: Block, recording: Path) -> str:
+    """Return a digest of what decides over features: settings, code and recording, whose arrays enter by their size.
+
+    A recording names the checksums of its raw files in its provenance, so that gigabytes need not be read again.
+    """
+    files = sorted(path for path in recording.rglob("*") if path.is_file() and not path.name.startswith("."))
+    made_from = {
+        "system": system,
+        "settings": settings.model_dump(mode="json", exclude=HOW),
+        "code": sources.digest("preprocess", system=system),
+        "recording": {
+            path.relative_to(recording).as_posix(): store.file_digest(path)
+            if path.name == "zarr.json"
+            else path.stat().st_size
+            for path in files
+        },
+    }
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
 
 def _manifests(recordings: Sequence[Path]) -> dict[str, str]:

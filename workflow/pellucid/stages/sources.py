@@ -1,6 +1,6 @@
 """Which sources each stage depends on: one table for the rules, the checkpoints and, by a test, dvc.yaml.
 
-The modules every stage uses (errors, settings, schema, store, artifacts, config, the registries) are left out on
+The modules every stage uses (errors, settings, schema, store, parts, artifacts, config, the registries) are left out on
 purpose: they say how things are written, not what; a change of format goes with a new version of the package.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent
 
 SOURCES: dict[str, tuple[str, ...]] = {
-    "simulate": ("stages/simulate.py", "readers", "systems/{system}/simulate"),
+    "simulate": ("stages/simulate.py", "readers", "preprocess/behaviour.py", "systems/{system}/simulate"),
     "fetch": ("stages/fetch.py",),
     "convert": (
         "stages/convert.py",
@@ -23,6 +23,14 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "readers/tiff_movie.py",
         "readers/hdf5.py",
         "readers/recorded_cells.py",
+        "readers/clocks.py",
+        "readers/sorted_units.py",
+        "readers/axona_files.py",
+        "readers/axona_write.py",
+        "readers/nwb_series.py",
+        "readers/nwb_session.py",
+        "readers/nwb_write.py",
+        "readers/hdf5_write.py",
         "readers/{reader}.py",
     ),
     "preprocess": ("stages/preprocess.py", "preprocess", "systems/{system}/features"),
