@@ -153,6 +153,19 @@ def test_a_full_disk_is_one_clear_message(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_disk_that_fills_while_a_store_is_opened_leaves_nothing(tmp_path, monkeypatch):
+    def full(tree, folder, **options):
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+
+    monkeypatch.setattr(store, "_to_zarr", full)
+    with (
+        pytest.raises(StorageError, match="Free disk space"),
+        store.Writer(tmp_path / "x.zarr", regular(np.zeros((4, 2)))),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_store_says_so(tmp_path):
     with pytest.raises(MissingError, match=r"expected a zarr v3 store, found no zarr.json"):
         store.open_store(tmp_path / "none.zarr")

@@ -8,7 +8,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -81,13 +81,14 @@ class Writer:
         import zarr
 
         schema.check(self._template, str(self._path), kind=self._kind)
-        self._folder = atomic_folder(self._path)
-        partial = self._folder.__enter__()
-        _to_zarr(self._template, partial, compute=False)
-        root = zarr.open_group(partial, mode="r+")
-        for name, variable in schema.data_variables(self._template):
-            if variable.chunks is not None:
-                self._arrays[name], self._pending[name], self._done[name] = root[name], [], 0
+        with ExitStack() as folder:
+            partial = folder.enter_context(atomic_folder(self._path))
+            _to_zarr(self._template, partial, compute=False)
+            root = zarr.open_group(partial, mode="r+")
+            for name, variable in schema.data_variables(self._template):
+                if variable.chunks is not None:
+                    self._arrays[name], self._pending[name], self._done[name] = root[name], [], 0
+            self._folder = folder.pop_all()
         return self
 
     def append(self, name: str, rows: np.ndarray) -> None:
