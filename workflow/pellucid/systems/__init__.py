@@ -4,6 +4,7 @@ A system has five subfolders, each with a `settings.py` (pydantic, light to impo
 
     simulate/simulate.py     simulate(settings, seed, folder)          raw files in a native format, and truth.zarr
     features/extract.py      extract(recording, settings, output)      one recording -> one store of features
+    features/part.py         part(recording, settings) -> (template, blocks)   only where settings have `parts`
     features/collect.py      collect(stores, settings) -> Collected    folds and statistics of training rows
     model/fit.py             fit(features, fold, seed, settings, checkpoint) -> Trained
     model/evaluate.py        evaluate(features, fits, settings, truth) -> (metrics, predictions)
