@@ -1,24 +1,28 @@
 """Rows of models, dots of fits, legends, shaded states, and images with a zero-centred scale."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 
 from pellucid.artifacts import Results
+from pellucid.plotting import panels as parts
 from pellucid.plotting import style
 from pellucid.plotting.legends import legend as legend
 from pellucid.plotting.legends import line as line
 from pellucid.plotting.legends import patch as patch
+from pellucid.plotting.panels import limit as limit
+from pellucid.plotting.panels import signed as signed
 from pellucid.systems.cortex.figures import shown, tested
 
 STATE = "#E69F00"
 """Shading of state 1."""
+
+rows = partial(parts.rows, size=7.0, most=24)
 
 FLAG = "#D55E00"
 """What a reader must not overlook."""
@@ -39,13 +43,6 @@ def coloured(results: Results) -> str:
     if len(tested.names(results)) <= tested.MOST_NAMED:
         return said
     return f"{said}, dark to light in {'time' if tested.blocks(results) else 'order'}"
-
-
-def rows(axis: Axes, labels: Sequence[str], *, size: float = 7.0) -> None:
-    """Name the rows of a panel, from top to bottom."""
-    axis.set_yticks(range(len(labels)), [shown.short(label) for label in labels], fontsize=size)
-    axis.set_ylim(len(labels) - 0.4, -0.6)
-    axis.tick_params(axis="y", length=0)
 
 
 def fits(axis: Axes, place: float, values: Mapping[str, np.ndarray], colours: Mapping[str, str]) -> None:
@@ -120,19 +117,6 @@ def states(axis: Axes, time: np.ndarray, state: np.ndarray) -> None:
     starts, stops = np.flatnonzero(~on[:-1] & on[1:]), np.flatnonzero(on[:-1] & ~on[1:])
     for start, stop in zip(starts, stops):
         axis.axvspan(time[start] - step / 2, time[stop - 1] + step / 2, color=STATE, alpha=0.22, linewidth=0, zorder=0)
-
-
-def limit(*values: np.ndarray) -> float:
-    """Return the largest finite absolute value, 1 if there is none but 0."""
-    known = np.abs(np.concatenate([np.ravel(value) for value in values]))
-    known = known[np.isfinite(known)]
-    return float(known.max()) or 1.0 if len(known) else 1.0
-
-
-def signed(axis: Axes, values: np.ndarray, most: float, **how: Any) -> AxesImage:  # noqa: ANN401 - options of imshow
-    """Draw an image (height, width): blue is negative, red positive, white zero."""
-    options: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -most, "vmax": most, "interpolation": "nearest"} | how
-    return axis.imshow(values, **options)
 
 
 def bare(axis: Axes, title: str = "") -> None:

@@ -11,6 +11,8 @@ from matplotlib.colors import to_hex
 from pellucid import schema
 from pellucid.artifacts import Fit, Results
 from pellucid.plotting import style
+from pellucid.plotting.words import plural as plural
+from pellucid.plotting.words import short as short
 from pellucid.systems.cortex.figures.settings import Settings
 
 Rows = list[dict[str, Any]]
@@ -98,11 +100,6 @@ def of(count: int, total: int, what: str) -> str:
     return f"{count} {what}" if count == total else f"{count} of {total} {what} (the shown one, nulls, controls, best)"
 
 
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """Return a count with its noun."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
-
-
 def transductive(results: Results, models: Iterable[str]) -> str:
     """Return the sentence of a caption that says which models saw statistics of held-out sessions."""
     models = list(dict.fromkeys(models))
@@ -153,11 +150,6 @@ def colours(items: Sequence[str]) -> dict[str, str]:
     unique = list(dict.fromkeys(items))
     few = len(unique) <= len(PALETTE)
     return {item: PALETTE[i] if few else shade(i, len(unique)) for i, item in enumerate(unique)}
-
-
-def short(name: str, most: int = 24) -> str:
-    """Return a name that fits beside a panel, its middle left out if it is long."""
-    return name if len(name) <= most else f"{name[: most // 2 - 1]}...{name[-(most - most // 2 - 2) :]}"
 
 
 def digits(value: float, places: int = 3) -> str:

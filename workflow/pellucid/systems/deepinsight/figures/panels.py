@@ -1,23 +1,23 @@
 """Panels in rows that fit a page, rows with names, axes of bands, and points with their intervals."""
 
-from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pellucid.plotting import panels as parts
 from pellucid.plotting import style
 from pellucid.plotting.legends import legend as legend
 from pellucid.plotting.legends import line as line
 from pellucid.plotting.legends import patch as patch
-from pellucid.systems.deepinsight.figures import shown
+from pellucid.plotting.panels import limit as limit
 
 NARROW = 30
 """Bands that span less than this ratio are named one by one: powers of ten would leave one tick or none."""
 
-ENTRY = 1.9
-"""Width of an entry of a legend below the panels, inches."""
+rows = partial(parts.rows, size=7.5, most=24)
+below = partial(parts.below, entry=1.9, handle=2.0, spacing=1.2)
 
 
 def grid(
@@ -36,23 +36,6 @@ def first(axis: Axes) -> bool:
     """Tell whether a panel is the first of its row."""
     place = axis.get_subplotspec()
     return place is None or place.is_first_col()
-
-
-def below(made: Figure, entries: Mapping[str, Artist]) -> None:
-    """Write the legend of a figure below all panels, in as few rows as fit its width."""
-    if entries:
-        columns = min(len(entries), max(1, int(made.get_figwidth() / ENTRY)))
-        made.legend(
-            list(entries.values()), list(entries), loc="outside lower center", ncols=columns, fontsize=7,
-            handlelength=2.0, columnspacing=1.2,
-        )  # fmt: skip
-
-
-def rows(axis: Axes, labels: Sequence[str], *, named: bool = True) -> None:
-    """Name the rows of a panel, from top to bottom."""
-    axis.set_yticks(range(len(labels)), [shown.short(label) if named else "" for label in labels], fontsize=7.5)
-    axis.set_ylim(len(labels) - 0.4, -0.6)
-    axis.tick_params(axis="y", length=0)
 
 
 def bands(axis: Axes, frequencies: np.ndarray) -> None:
@@ -79,9 +62,3 @@ def row_point(axis: Axes, place: float, value: float, low: float, high: float, c
 def zero(axis: Axes, *, vertical: bool = False) -> None:
     """Draw a thin line at 0."""
     (axis.axvline if vertical else axis.axhline)(0, color="0.7", linewidth=0.7, zorder=0)
-
-
-def limit(values: np.ndarray) -> float:
-    """Return the largest finite absolute value, 1 if there is none but 0."""
-    known = np.abs(values[np.isfinite(values)])
-    return float(known.max()) or 1.0 if len(known) else 1.0

@@ -9,6 +9,8 @@ import xarray as xr
 
 from pellucid import schema
 from pellucid.artifacts import Fit, Results, row_indices
+from pellucid.plotting.words import plural as plural
+from pellucid.plotting.words import short as short
 from pellucid.preprocess import behaviour as behaviours
 from pellucid.systems.deepinsight.figures.settings import Settings
 
@@ -172,21 +174,11 @@ def noted(found: xr.Dataset, names: Iterable[str]) -> Mapping[str, np.ndarray]:
     return {name: np.asarray(found[name].values) for name in names}
 
 
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """Return a count with its noun."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
-
-
 def chance_said(results: Results) -> str:
     """Return what chance is, after "when"."""
     if results.metrics.get("chance") == "trials":
         return "behaviour is exchanged between whole trials"
     return "behaviour is shifted circularly"
-
-
-def short(name: str, most: int = 24) -> str:
-    """Return a name that fits beside a panel, its middle left out if it is long."""
-    return name if len(name) <= most else f"{name[: most // 2 - 1]}...{name[-(most - most // 2 - 2) :]}"
 
 
 def p_value(value: float) -> str:

@@ -1,6 +1,7 @@
 """Rows of models, images with a zero-centred scale, ranges of axes, and legends below a figure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,39 +9,16 @@ from matplotlib.artist import Artist as Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 
+from pellucid.plotting import panels as parts
 from pellucid.plotting.legends import legend as legend
 from pellucid.plotting.legends import line as line
 from pellucid.plotting.legends import patch as patch
-from pellucid.systems.retina.figures import shown
+from pellucid.plotting.panels import limit as limit
+from pellucid.plotting.panels import signed as signed
 
-ENTRY = 1.75
-"""Width of an entry of a legend, inches."""
-
-
-def rows(axis: Axes, labels: Sequence[str], *, named: bool = True, size: float = 7.5) -> None:
-    """Name the rows of a panel, from top to bottom."""
-    axis.set_yticks(range(len(labels)), [shown.short(label, 26) if named else "" for label in labels], fontsize=size)
-    axis.set_ylim(len(labels) - 0.4, -0.6)
-    axis.tick_params(axis="y", length=0)
-
-
-def below(made: Figure, entries: Mapping[str, Artist]) -> None:
-    """Write the legend of a figure below all panels, in as few rows as fit its width."""
-    if entries:
-        columns = min(len(entries), max(1, int(made.get_figwidth() / ENTRY)))
-        made.legend(
-            list(entries.values()), list(entries), loc="outside lower center", ncols=columns, fontsize=7,
-            handlelength=2.4, columnspacing=1.4,
-        )  # fmt: skip
-
-
-def limit(*values: np.ndarray) -> float:
-    """Return the largest finite absolute value, 1 if there is none but 0."""
-    known = np.abs(np.concatenate([np.ravel(value) for value in values] or [np.empty(0)]))
-    known = known[np.isfinite(known)]
-    return float(known.max()) or 1.0 if len(known) else 1.0
+rows = partial(parts.rows, size=7.5, most=26)
+below = partial(parts.below, entry=1.75, handle=2.4, spacing=1.4)
 
 
 def span(*values: np.ndarray, margin: float = 0.06) -> tuple[float, float]:
@@ -50,12 +28,6 @@ def span(*values: np.ndarray, margin: float = 0.06) -> tuple[float, float]:
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
     extra = margin * (high - low) or 0.1 * abs(high) or 0.1
     return low - extra, high + extra
-
-
-def signed(axis: Axes, values: np.ndarray, most: float, **how: Any) -> AxesImage:  # noqa: ANN401 - options of imshow
-    """Draw an image (height, width): blue is negative, red positive, white zero."""
-    options: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -most, "vmax": most, "interpolation": "nearest"} | how
-    return axis.imshow(values, **options)
 
 
 def frame(axis: Axes) -> None:

@@ -80,7 +80,7 @@ def _panel(
     low, high = panels.span(np.maximum(values[np.isfinite(values)], CUT), np.zeros(1))
     axis.set_xlim(low, min(high, 1.04) if score != "bits_per_spike" else high)
     cells_count = len({row["neuron"] for row in table if row["entry"] == "cell"})
-    style.label(axis, SCORES[score][0], "", f"test: {shown.short(stimulus)} ({shown.plural(cells_count, 'cell')})")
+    style.label(axis, SCORES[score][0], "", f"test: {shown.short(stimulus, 20)} ({shown.plural(cells_count, 'cell')})")
     return table
 
 

@@ -9,6 +9,8 @@ import xarray as xr
 
 from pellucid import schema
 from pellucid.artifacts import Fit, Results
+from pellucid.plotting.words import plural as plural
+from pellucid.plotting.words import short as short
 from pellucid.systems.retina.figures.settings import Settings
 
 Rows = list[dict[str, Any]]
@@ -141,19 +143,9 @@ def thinned(count: int, most: int) -> np.ndarray:
     return np.arange(count) if count <= most else np.linspace(0, count - 1, most).round().astype(int)
 
 
-def short(name: str, most: int = 20) -> str:
-    """Return a name that fits beside a panel, its middle left out if it is long."""
-    return name if len(name) <= most else f"{name[: most // 2 - 1]}...{name[-(most - most // 2 - 2) :]}"
-
-
 def words(name: str) -> str:
     """Return a name of the settings as words."""
     return name.replace("_", " ")
-
-
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """Return a count with its noun."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def part(count: int, total: int, one: str, many: str | None = None) -> str:

@@ -45,7 +45,7 @@ def training(results: Results, settings: Settings, folder: Path) -> None:
     if len(drawn) <= 6:
         entries |= {f"seed {fit.seed}" + f", fold {fit.fold}" * _folds(histories): panels.line(style.COLOURS[i])
                     for i, (fit, _) in enumerate(drawn)}  # fmt: skip
-    panels.legend(made, entries, f"model {shown.short(settings.model)}")
+    panels.legend(made, entries, f"model {shown.short(settings.model, 20)}")
     style.save(made, folder, "training", _table(histories), _caption(settings, len(histories), drawn), dpi=settings.dpi)
 
 

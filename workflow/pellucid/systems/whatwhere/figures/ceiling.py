@@ -19,7 +19,7 @@ def ceiling(results: Results, settings: Settings, folder: Path) -> None:
     made, axes = style.figure(1, 2, width=6.0, height=2.9)
     for axis, x, name in zip(axes[0], (top, explainable), ("noise ceiling", "explainable share of variance")):
         axis.plot(x, score, "o", color=shown.colour(0), markersize=3.2, alpha=0.55, markeredgewidth=0)
-        style.label(axis, name, f"{shown.NAMES['correlation']}, model {shown.short(settings.model)}")
+        style.label(axis, name, f"{shown.NAMES['correlation']}, model {shown.short(settings.model, 16)}")
     panels.unity(axes[0, 0], *panels.span(top, score))
     axes[0, 1].axhline(0, color="0.85", linewidth=0.7, zorder=0)
     both = np.isfinite(top) & np.isfinite(score) & (top > 0)

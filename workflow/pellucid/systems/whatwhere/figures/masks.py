@@ -34,7 +34,9 @@ def masks(results: Results, settings: Settings, folder: Path) -> None:
         panels.picture(axis, where["mask"].values[0, neuron], offset=offset)
         axis.plot(found[neuron, 1], found[neuron, 0], "o", color=FOUND, markersize=9, fillstyle="none", clip_on=False)
         axis.plot(truth[neuron, 1], truth[neuron, 0], "+", color=TRUE, markersize=8, markeredgewidth=1.4, clip_on=False)
-        title = f"{shown.short(names[neuron])}\n{shown.digits(score[neuron])}, conf. {shown.digits(confidence[neuron])}"
+        title = (
+            f"{shown.short(names[neuron], 16)}\n{shown.digits(score[neuron])}, conf. {shown.digits(confidence[neuron])}"
+        )
         axis.set_title(title, fontsize=6.5, pad=2)
         table.append(
             {"neuron": names[neuron], "score": score[neuron], "confidence": confidence[neuron],
@@ -105,7 +107,7 @@ def _plane(
                       markeredgewidth=0, label=name)  # fmt: skip
         panels.unity(axis, *panels.span(found, truth))
         axis.legend(fontsize=7, loc="upper left", handletextpad=0.1, borderpad=0.1)
-        style.label(axis, "true centre (px)", "found centre (px)", f"model {shown.short(settings.model)}, fold 0")
+        style.label(axis, "true centre (px)", "found centre (px)", f"model {shown.short(settings.model, 16)}, fold 0")
         return rows
     height, width = results.features.first()["images"].shape[-2:]
     values = shown.group(results, "where")["confidence"].values[0]

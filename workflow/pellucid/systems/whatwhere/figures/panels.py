@@ -11,6 +11,7 @@ from pellucid.plotting import style
 from pellucid.plotting.legends import legend as legend
 from pellucid.plotting.legends import line as line
 from pellucid.plotting.legends import patch as patch
+from pellucid.plotting.panels import rows as rows
 from pellucid.systems.whatwhere.figures import shown
 
 DARK = "#333333"
@@ -75,13 +76,6 @@ def strip(axis: Axes, place: float, values: np.ndarray, colour: str, most: int) 
     spread = (np.arange(len(known)) * 0.618 % 1 - 0.5) * 0.55
     size = 4.5 if len(known) < 60 else 2.8
     axis.plot(known, place + spread, ".", color=colour, alpha=0.75, markersize=size, markeredgewidth=0, zorder=1)
-
-
-def rows(axis: Axes, labels: Sequence[str], *, named: bool = True) -> None:
-    """Name the rows of a panel, from top to bottom."""
-    axis.set_yticks(range(len(labels)), list(labels) if named else [""] * len(labels))
-    axis.set_ylim(len(labels) - 0.4, -0.6)
-    axis.tick_params(axis="y", length=0)
 
 
 def unity(axis: Axes, low: float, high: float) -> None:

@@ -30,7 +30,7 @@ def predictions(results: Results, settings: Settings, folder: Path) -> None:
         place = axis.get_subplotspec()
         below = place is None or place.is_last_row() or index + 3 >= len(chosen)
         left = place is None or place.is_first_col()
-        title = f"{shown.short(names[neuron])}: {shown.digits(score[neuron])}"
+        title = f"{shown.short(names[neuron], 16)}: {shown.digits(score[neuron])}"
         style.label(axis, "test image, by prediction" if below else "", "response" if left else "", title)
         table += [
             {"neuron": names[neuron], "rank": r, "predicted": predicted[order][r], "observed": observed[order][r],

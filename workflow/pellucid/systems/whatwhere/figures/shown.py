@@ -12,6 +12,7 @@ from matplotlib.colors import to_hex
 from pellucid import schema
 from pellucid.artifacts import Fit, Results
 from pellucid.plotting import style
+from pellucid.plotting.words import short as short
 from pellucid.systems.whatwhere.figures.settings import Settings
 
 PALETTE = tuple(colour for colour in style.COLOURS if colour not in ("#000000", "#F0E442"))
@@ -136,11 +137,6 @@ def colours(items: Sequence[Any]) -> dict[Any, str]:
     unique = list(dict.fromkeys(items))
     few = len(unique) <= len(PALETTE)
     return {item: colour(index) if few else shade(index, len(unique)) for index, item in enumerate(unique)}
-
-
-def short(name: str, most: int = 16) -> str:
-    """Return a name that fits above a small panel, its middle left out if it is long."""
-    return name if len(name) <= most else f"{name[: most // 2 - 1]}...{name[-(most - most // 2 - 2) :]}"
 
 
 def digits(value: float) -> str:
