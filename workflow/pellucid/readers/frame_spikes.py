@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, model_validator
 
 from pellucid.errors import DataError, MissingError
-from pellucid.readers import layout, matfile
+from pellucid.readers import layout, matfile, sorted_units
 from pellucid.readers.assemble import load
 from pellucid.settings import Block
 
@@ -93,26 +93,19 @@ def read(files: Sequence[Path], settings: Settings) -> "xr.DataTree":
     and after the last frame are kept. Raises DataError: no number, NaN, frame times that do not increase or spike times
     that step back, an empty file, fewer frames or times than asked for, or more times than frames.
     """
-    import numpy as np
     import xarray as xr
 
     paths = _paths(files, settings)
     times = _times(paths[settings.times.file], settings.times)
     movie = _movie(paths[settings.stimulus.file], settings.stimulus, len(times))
     cells = settings.cells()
-    spikes = [_spikes(paths[found.file], found, settings.spikes_scale_s) for found in cells.values()]
-    time, unit = np.concatenate(spikes), np.repeat(np.arange(len(spikes)), [len(one) for one in spikes])
-    order = np.lexsort((unit, time))
+    spikes = {cell: _spikes(paths[found.file], found, settings.spikes_scale_s) for cell, found in cells.items()}
     stimulus = xr.Dataset(
         {"movie": (("time", "height", "width"), movie, {"units": settings.stimulus.units})},
         {"time": ("time", times[: len(movie)], {"units": "s"})},
         {"stimulus": settings.stimulus.name},
     )
-    found = {
-        "spike_time": ("spike", time[order], {"units": "s"}),
-        "spike_unit": ("spike", unit[order].astype(np.int32), {"units": "1"}),
-    }
-    spiked = xr.Dataset(found, {"neuron": np.array(list(cells), object)})
+    spiked = sorted_units.spikes(spikes, {}, "spikes")
     return xr.DataTree.from_dict({"/": xr.Dataset(), "/stimulus": stimulus, "/spikes": spiked})
 
 

@@ -14,7 +14,6 @@ import xarray as xr
 from tqdm import tqdm
 
 from pellucid.artifacts import Features, Fit
-from pellucid.errors import DataError
 from pellucid.systems.deepinsight.attribute import (
     classes,
     deletion,
@@ -28,7 +27,7 @@ from pellucid.systems.deepinsight.attribute import (
     spikes,
     tabulate,
 )
-from pellucid.systems.deepinsight.attribute.scoring import Scorer, score
+from pellucid.systems.deepinsight.attribute.scoring import Scorer, networks, score
 from pellucid.systems.deepinsight.attribute.settings import Settings
 from pellucid.systems.deepinsight.model.losses import Target
 from pellucid.systems.deepinsight.model.settings import Settings as ModelSettings
@@ -82,16 +81,7 @@ def attribute(
 
 
 def _explained(features: Features, fits: Sequence[Fit], settings: Settings) -> Explained:
-    networks = [fit for fit in fits if fit.settings["kind"] == "cnn" and fit.settings["input"] == "power"]
-    chosen = [fit for fit in networks if fit.model == settings.model]
-    if not chosen:
-        names = sorted({fit.model for fit in networks})
-        raise DataError(
-            "attribute.model",
-            expected=f"a network of `fit.models`: {', '.join(names) or 'none'}",
-            found=settings.model,
-            remedy="Name the model whose influence is wanted.",
-        )
+    chosen = networks(fits, settings.model, "attribute.model")
     model = ModelSettings.model_validate(chosen[0].settings)
     group = features.first().isel(frequency=bands_of(features, model))
     return Explained(features, chosen, group, decoded(features, model))
@@ -104,7 +94,7 @@ def _check(model: Explained, fits: Sequence[Fit], settings: Settings) -> None:
     if settings.classes:
         spikes.units(model.features, "attribute.classes")
     for name in settings.profiles:
-        profiles.networks(fits, name)
+        networks(fits, name, "attribute.profiles")
 
 
 def _influences(model: Explained, scorers: Sequence[Scorer], settings: Settings) -> Groups:

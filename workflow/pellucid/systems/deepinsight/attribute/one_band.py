@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 
 from pellucid.artifacts import Features, Fit
 from pellucid.systems.deepinsight.attribute import tabulate
-from pellucid.systems.deepinsight.attribute.scoring import Scorer, score
+from pellucid.systems.deepinsight.attribute.scoring import Scorer, is_network, score
 from pellucid.systems.deepinsight.attribute.settings import Settings
 from pellucid.systems.deepinsight.model.settings import Settings as ModelSettings
 from pellucid.systems.deepinsight.model.windows import bands_of, decoded
@@ -22,7 +22,7 @@ def networks(features: Features, fits: Sequence[Fit]) -> dict[int, list[Fit]]:
     found: dict[int, list[Fit]] = {}
     for fit in fits:
         model = ModelSettings.model_validate(fit.settings)
-        if model.kind == "cnn" and model.input == "power" and model.shift_s is None:
+        if is_network(fit) and model.shift_s is None:
             bands = bands_of(features, model)
             if len(bands) == 1:
                 found.setdefault(int(bands[0]), []).append(fit)

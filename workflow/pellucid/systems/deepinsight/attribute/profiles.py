@@ -7,9 +7,8 @@ import xarray as xr
 from tqdm import tqdm
 
 from pellucid.artifacts import Features, Fit
-from pellucid.errors import DataError
 from pellucid.systems.deepinsight.attribute import inputs, tabulate
-from pellucid.systems.deepinsight.attribute.scoring import Scorer, score
+from pellucid.systems.deepinsight.attribute.scoring import Scorer, networks, score
 from pellucid.systems.deepinsight.attribute.settings import Settings
 from pellucid.systems.deepinsight.model.settings import Settings as ModelSettings
 from pellucid.systems.deepinsight.model.windows import bands_of, decoded
@@ -34,7 +33,7 @@ def group(
     """
     every = features.first()["frequency"].values
     terms = [str(term) for term in explained["output"].values]
-    chosen = [networks(fits, name) for name in settings.profiles]
+    chosen = [networks(fits, name, "attribute.profiles") for name in settings.profiles]
     typed = [ModelSettings.model_validate(own[0].settings) for own in chosen]
     found = np.full((len(chosen), len(every), len(terms)), np.nan)
     for number, (own, model) in enumerate(zip(chosen, typed)):
@@ -65,21 +64,6 @@ def group(
             "output": np.array(terms, object),
         },
     )
-
-
-def networks(fits: Sequence[Fit], name: str) -> list[Fit]:
-    """Return the fits of one network. Raises DataError if there is none of that name."""
-    every = [fit for fit in fits if fit.settings["kind"] == "cnn" and fit.settings["input"] == "power"]
-    found = [fit for fit in every if fit.model == name]
-    if not found:
-        known = sorted({fit.model for fit in every})
-        raise DataError(
-            "attribute.profiles",
-            expected=f"networks of `fit.models`: {', '.join(known)}",
-            found=name,
-            remedy="Name networks only.",
-        )
-    return found
 
 
 def _profile(features: Features, fits: Sequence[Fit], bands: np.ndarray, settings: Settings) -> np.ndarray:

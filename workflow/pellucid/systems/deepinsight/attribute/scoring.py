@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pellucid.artifacts import Features, Fit
+from pellucid.errors import DataError
 from pellucid.learning.intervals import block_numbers
 from pellucid.systems.deepinsight.attribute.inputs import Input
 from pellucid.systems.deepinsight.attribute.settings import Settings
@@ -20,6 +21,25 @@ from pellucid.systems.deepinsight.model.windows import Stretch, decoded, stretch
 
 Changed = tuple[Input, np.ndarray]
 """An input and, per row of the pool, the row that its values are taken from."""
+
+
+def is_network(fit: Fit) -> bool:
+    """Tell whether a fit is a network that sees power, whose influences can be scored."""
+    return bool(fit.settings["kind"] == "cnn" and fit.settings["input"] == "power")
+
+
+def networks(fits: Sequence[Fit], name: str, asked: str) -> list[Fit]:
+    """Return the fits of one network; asked: the setting that names it. Raises DataError if there is none."""
+    found = [fit for fit in fits if fit.model == name and is_network(fit)]
+    if not found:
+        known = sorted({fit.model for fit in fits if is_network(fit)})
+        raise DataError(
+            asked,
+            expected=f"a network of `fit.models`: {', '.join(known) or 'none'}",
+            found=name,
+            remedy="Name a network that sees power.",
+        )
+    return found
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pellucid import store
-from pellucid.readers import binary
+from pellucid.readers import binary, sorted_units
 from pellucid.systems.deepinsight.simulate.settings import Format
 
 
@@ -89,11 +89,9 @@ def _binary(raw: Raw, folder: Path) -> None:
 
 def _binary_spikes(raw: Raw, folder: Path) -> None:
     """Write times and units of all spikes in order of time, units labelled with class and tetrode."""
-    names = list(raw.spikes)
-    times = np.concatenate([raw.spikes[name] for name in names])
-    unit = np.repeat(np.arange(len(names), dtype="<i4"), [len(raw.spikes[name]) for name in names])
-    order = np.lexsort((unit, times))
-    for name, values, units in (("spike_time", times[order].astype("<f8"), "s"), ("spike_unit", unit[order], "1")):
+    names, spiked = list(raw.spikes), sorted_units.spikes(raw.spikes, {}, "spikes")
+    for name, kind in (("spike_time", "<f8"), ("spike_unit", "<i4")):
+        values, units = spiked[name].values.astype(kind), spiked[name].attrs["units"]
         binary.write(folder, name, values, group="spikes", variable=name, dims=("spike",), units=units)
     labels = {"neuron": names, "unit_class": [raw.unit_class[name] for name in names]}
     labels["unit_group"] = [raw.unit_group[name] for name in names]
